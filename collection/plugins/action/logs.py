@@ -1,0 +1,27 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Follows the module logs, call after call, for as long as nobody stops it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import ALL, followed
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.piped import piped
+
+
+class ActionModule(ActionBase):
+    """Each call goes on where the last one ended."""
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        piped(self._connection, task_vars)
+        args = dict(self._task.args)
+        while True:
+            told = followed(self, args, task_vars, ALL)
+            if told.get("failed") or told.get("stopped") or not args.get("follow"):
+                return told
+            args["cursor"] = told["cursor"]

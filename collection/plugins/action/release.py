@@ -1,0 +1,48 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hands the module release its service as the control node reads it, follows the call, and passes a stop on.
+
+Overrides are laid over, what is empty is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import service as services
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError, untouched
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import clean
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import followed
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.piped import piped
+
+
+class ActionModule(ActionBase):
+    """Only the service's options are touched; all else is the module's."""
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        args = dict(self._task.args)
+        name, state = args.get("name"), args.get("state", "settled")
+        known, laid = {name: args.get("service")}, {name: args.pop("overrides", None) or {}}
+        try:
+            definition = services.parse(name, known, args.get("environment"), laid)
+            services.equipped(definition, args.get("env"), args.get("attached") or {})
+            services.parse_proxy(args.get("proxy"))
+            args["service"] = services.given(name, known, laid)
+            args["attached"] = _only(definition.attach, args.get("attached"))
+        except StackswapError as error:
+            place = (args.get("environment") or {}).get("name", "")
+            told = fleet.refused(str(name), str(place), state, str(args.get("job") or ""), error.cause, error.what)
+            return {"failed": True, "msg": untouched(error.what), "stackswap": told}
+        piped(self._connection, task_vars)
+        return followed(self, args, task_vars)
+
+
+def _only(names: Sequence[str], attached: Any) -> dict[str, Any]:
+    """The service's own attached services: the passwords of others are not for this server."""
+    return {name: clean(attached[name]) for name in names}

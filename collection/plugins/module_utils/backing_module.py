@@ -1,0 +1,203 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module backing: the backing services of a server run as asked, or one leaves it; its data stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import backing
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.answer import Answer
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing import Act, Backing, Found
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.host import HostEngine
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, StackswapError
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import Locks
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Health
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import settings_of
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.probe import Probe
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.records import Records
+
+TURN, LINES = 0.1, 20
+OPEN = Health("none")  # it takes connections
+
+
+class NotUp(StackswapError):
+    """It does not take connections in time, or has ended."""
+
+    cause = "backing_failed"
+
+
+@dataclass
+class Place:
+    """A server, as the module finds it. ask: whether something at an address and a port takes connections."""
+
+    engine: Any
+    records: Any
+    locks: Any
+    network: str
+    ask: Callable[[str, int], str]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def run_backing(module: AnsibleModule) -> None:
+    """Do what is asked of those that are on this server, one after the other."""
+    params = module.params
+    answer = Answer(module, {"backing": (), "registries": ()})
+    try:
+        wanted = backing.parse(params["backing"], params["environment"], params["servers"])
+        settings = settings_of(params["proxy"])
+        probe = Probe()
+        place = Place(
+            HostEngine(params["docker_host"]),
+            Records(settings.home),
+            Locks(settings.home, job=str(params["job"] or "")),
+            settings.network,
+            lambda address, port: probe.replica(address, port, OPEN).error,
+        )
+        told = [_one(place, wanted.get(name), name, params, module.check_mode) for name in params["names"]]
+    except StackswapError as error:
+        answer.fail(error)
+        return
+    except OSError as error:
+        answer.crash(error)
+        return
+    answer.give(changed=any(changed for changed, dummy in told), msg="; ".join(text for dummy, text in told))
+
+
+def _one(place: Place, one: Backing | None, name: str, params: Mapping[str, Any], check: bool) -> tuple[bool, str]:
+    key = f"{params['environment']['name']}.{name}"
+    if params["state"] == "absent":
+        return removed(place, key, name, check)
+    if one is None:
+        raise BadInput(f"no backing service is called {name}")
+    return present(place, one, check, (params["registries"] or {}))
+
+
+# -- it runs ----------------------------------------------------------------------------------------------------------
+
+
+def present(
+    place: Place, one: Backing, check: bool = False, logins: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[bool, str]:
+    """Whether anything was changed, and what there is now, in words."""
+    reference = one.container.image
+    image = place.engine.image(reference)
+    if image is None and not check:
+        image = place.engine.pull(reference, (logins or {}).get(reference.partition("/")[0]))
+    if image is None:
+        return True, f"{one.name} would be fetched and started on {one.server}"
+    backing.refuse_unkept(one, image)
+    marked = backing.mark(one, image.id, place.records.seal(dict(one.container.secrets)))
+    if check:
+        acts = backing.plan(found(place, one.key), marked)
+        return bool(acts), f"{one.name} on {one.server}: {', '.join(act.verb for act in acts) or 'nothing to do'}"
+    with place.locks.service(f"backing-{one.key}"):
+        before = found(place, one.key)
+        acts = backing.plan(before, marked)
+        _done(place, one, acts, before, backing.document(one, image.id, marked, place.network))
+    state = "runs" if acts else "runs, nothing had to be changed"
+    return bool(acts), f"{one.name} {state} on {one.server} at {one.host}:{one.port}"
+
+
+def found(place: Place, key: str) -> tuple[Found, ...]:
+    """Its containers on this server."""
+    listed = place.engine.labelled(backing.LABEL, key)
+    return tuple(Found(one["id"], one["config"], one["state"] in ("running", "paused", "restarting")) for one in listed)
+
+
+def _done(
+    place: Place, one: Backing, acts: tuple[Act, ...], before: tuple[Found, ...], document: Mapping[str, Any]
+) -> None:
+    """All of it; where the new one does not come up, the one before it runs again."""
+    new, serves = next((act.id for act in acts if act.verb == "start"), ""), False
+    try:
+        for act in acts:
+            new = _acted(place, one, act, new, document)
+            serves = serves or act.verb == "await"
+    except StackswapError as error:
+        if serves:  # what is left of the one before is taken away by the next job
+            raise
+        ran = next((was.id for was in before if was.running and was.id != new), "")
+        raise _taken_back(place, one, new, ran, error) from error
+
+
+def _acted(place: Place, one: Backing, act: Act, new: str, document: Mapping[str, Any]) -> str:
+    """One act; the container that is to serve."""
+    if act.verb == "make":
+        return str(place.engine.run_service(document))
+    if act.verb == "start":
+        place.engine.keep(act.id, ALWAYS)
+        place.engine.start(act.id)
+    elif act.verb == "await":
+        _await(place, one, new)
+    elif act.verb == "stop":
+        _stop(place, act.id, one.container.stop_timeout)
+    else:
+        place.engine.remove(act.id)
+    return new
+
+
+def _stop(place: Place, container: str, seconds: int) -> None:
+    """Not to come back by itself, and ended with time to write."""
+    place.engine.keep(container, NO)
+    place.engine.stop(container, seconds)
+
+
+def _await(place: Place, one: Backing, container: str) -> None:
+    """Until it takes connections."""
+    until, why = place.clock() + one.deadline, ""
+    while place.clock() < until:
+        listed = place.engine.labelled(backing.LABEL, one.key)
+        now = next((each for each in listed if each["id"] == container), None)
+        if now is None or now["state"] not in ("running", "created") or now["restarts"]:
+            raise NotUp(f"{one.name} ended as soon as it was started", _lines(place, container))
+        why = place.ask(now["address"], one.port)
+        if not why:
+            return
+        place.sleep(TURN)
+    what = f"{one.name} took no connection at port {one.port} within {one.deadline:g} s: {why}"
+    raise NotUp(what, _lines(place, container))
+
+
+def _lines(place: Place, container: str) -> tuple[str, ...]:
+    return tuple(place.engine.logs(container, LINES).splitlines())
+
+
+def _taken_back(place: Place, one: Backing, new: str, ran: str, error: StackswapError) -> StackswapError:
+    """The new one goes, the old one runs again; the error says so."""
+    if new:
+        _stop(place, new, one.container.stop_timeout)
+        place.engine.remove(new)
+    if ran:
+        place.engine.keep(ran, ALWAYS)
+        place.engine.start(ran)
+    now = "what ran before runs again" if ran else "nothing of it runs"
+    last = f". Its last lines: {' / '.join(error.evidence[-3:])}" if error.evidence else ""
+    told = NotUp(f"{error.what}{last}. Now: {now}, its volumes are as it left them", error.evidence)
+    told.facts["hint"] = f"mend it, then: stackswap backing {one.name}"
+    return told
+
+
+# -- it leaves --------------------------------------------------------------------------------------------------------
+
+
+def removed(place: Place, key: str, name: str, check: bool = False) -> tuple[bool, str]:
+    """Its containers go; volumes and folders are nobody's to remove but the user's."""
+    if check:
+        there = found(place, key)
+        return bool(there), f"{name} would leave" if there else f"{name} is not here"
+    with place.locks.service(f"backing-{key}"):
+        there = found(place, key)
+        for act in backing.leave(there):
+            if act.verb == "stop":
+                _stop(place, act.id, backing.STOP_TIMEOUT)
+            else:
+                place.engine.remove(act.id)
+    return bool(there), f"{name} has left, its volumes stay" if there else f"{name} is not here"

@@ -1,0 +1,238 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a long call speaks and listens: lines told into a folder, a stop read from it.
+
+The listener names the folder: it polls ``lines`` and ``result``, touches ``seen`` while it lives, and asks by
+``stop``; ``alive`` is locked as long as the work goes on. Without a name all of this is silent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import select
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+ASKED, ALONE = "asked", "alone"
+FILES = ("lines", "seen", "stop", "alive", "result", "result.part")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+DAY = 86400.0
+MOST = 1024 * 1024  # bytes of lines: the folder may be in memory, and nobody reads on
+
+
+class Line:
+    """The line to who started the call. lease: seconds without a sign until the call is alone."""
+
+    def __init__(
+        self,
+        folder: str | None = None,
+        lease: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._lease, self._clock, self._now = folder, lease, clock, now
+        self._seen, self._changed = self._look(), clock()
+        self._told: tuple[Any, ...] = ()
+        self._length = 0
+
+    def tell(self, phase: str, msg: str = "", n: int | None = None, of: int | None = None, again: bool = False) -> None:
+        """Say where the work is, each thing once in a row unless again: never a secret, and never a reason to fail."""
+        if not self._folder or (self._told == (phase, msg, n) and not again):
+            return
+        self._told = (phase, msg, n)
+        line = {"t": round(self._now(), 3), "phase": phase, "msg": msg, "n": n, "of": of}
+        told = {name: value for name, value in line.items() if value is not None}
+        text = json.dumps(told, default=str) + "\n"
+        self._length += len(text)
+        if self._length <= MOST:
+            with suppress(OSError, ValueError):
+                _append(os.path.join(self._folder, "lines"), text)
+
+    def stop_asked(self) -> str:
+        """``asked`` by whoever listens, ``alone`` if nobody does any more, else ''."""
+        if not self._folder:
+            return ""
+        if os.path.exists(os.path.join(self._folder, "stop")):
+            return ASKED
+        seen, now = self._look(), self._clock()
+        if seen != self._seen:
+            self._seen, self._changed = seen, now
+        return ALONE if self._lease and now - self._changed > self._lease else ""
+
+    def _look(self) -> int:
+        try:
+            return os.stat(os.path.join(self._folder or "", "seen")).st_mtime_ns
+        except OSError:
+            return 0
+
+
+def served(asked: Mapping[str, Any] | None, work: Callable[[Line], None]) -> None:
+    """Do a module's work as its caller asks: here and now; in a session of its own; or hand over what has come of it.
+
+    asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already); or collect (the
+    name alone). Nothing for here and now.
+    """
+    told = asked or {}
+    name = str(told.get("collect") or told.get("name") or "")
+    if not name:
+        return work(Line())
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a line's folder")
+    folder = os.path.join(parent(), name)
+    if told.get("collect"):
+        _say(collect(folder))
+        raise SystemExit(0)
+    sweep(parent())
+    lease = float(told.get("lease") or 0)
+    return detach(folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")))
+
+
+def parent() -> str:
+    """Where the folders are: gone after a reboot, as the work is, and for this user alone."""
+    if os.geteuid() == 0:
+        return "/run/stackswap"
+    return os.path.join(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"stackswap-{os.geteuid()}")
+
+
+def detach(folder: str, grace: float, work: Callable[[], None], stop: bool = False) -> None:
+    """Do the work in a session of its own, print its result or where it will be; never returns.
+
+    work prints its result to standard output and may end by SystemExit. Import all it needs before.
+    Work that is over within the grace answers as if it had not been detached. The worker ends by
+    SystemExit, the caller's process at once: what Ansible unpacked on the server is the worker's.
+    stop: whether it is asked to stop before it begins.
+    """
+    _folder(folder)
+    if stop:
+        _append(os.path.join(folder, "stop"), "")
+    told, tell = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(tell)
+        os.waitpid(child, 0)
+        _say(_answer(folder, told, grace))
+        os._exit(0)
+    os.close(told)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    _move_in(folder)
+    os.write(tell, b".")
+    _finish(folder, work)
+    raise SystemExit(0)
+
+
+def collect(folder: str) -> str:
+    """The result of work that is over, once: its folder goes. Of a worker that died, a failure."""
+    with suppress(OSError):
+        with open(os.path.join(folder, "result"), encoding="utf-8") as stream:
+            text = stream.read()
+        _remove(folder)
+        return text
+    if _busy(folder):
+        return _failure("the work still goes on: its result cannot be collected yet")
+    _remove(folder)
+    return _failure("the work ended without a result: its process was killed, or the server restarted")
+
+
+def sweep(parent: str, now: Callable[[], float] = time.time, older: float = DAY) -> tuple[str, ...]:
+    """Remove the folders that nobody came back for: old, and no work in them. Answers which."""
+    with suppress(OSError):
+        folders = [entry.path for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
+        old = [path for path in folders if now() - os.stat(path).st_mtime > older]
+        return tuple(path for path in old if not _busy(path) and _remove(path))
+    return ()
+
+
+def _folder(folder: str) -> None:
+    os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
+    if os.stat(os.path.dirname(folder)).st_uid != os.geteuid():
+        raise PermissionError(f"{os.path.dirname(folder)} belongs to somebody else")
+    os.mkdir(folder, 0o700)
+
+
+def _answer(folder: str, told: int, grace: float) -> str:
+    """What the caller prints: the result, or that the work goes on in the folder.
+
+    Below 0 is no grace at all: the lines of work that is over at once are worth as much as its result.
+    """
+    began = os.read(told, 1)
+    over = grace >= 0 and select.select([told], [], [], grace if began else 0)[0]
+    return collect(folder) if over else json.dumps({"changed": False, "detached": folder})
+
+
+def _move_in(folder: str) -> None:
+    """Leave the caller's terminal behind, and hold the lock that says we are alive."""
+    null = os.open(os.devnull, os.O_RDWR)
+    out = os.open(os.path.join(folder, "result.part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for descriptor, standard in ((null, 0), (out, 1), (null, 2)):
+        os.dup2(descriptor, standard)
+    alive = os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+
+
+def _finish(folder: str, work: Callable[[], None]) -> None:
+    part = os.path.join(folder, "result.part")
+    try:
+        work()
+    except SystemExit:
+        pass
+    except BaseException as error:  # whatever it is, someone waits for a result
+        sys.stdout.write(_failure(f"{type(error).__name__}: {error}") + "\n")
+    sys.stdout.flush()
+    if not os.path.getsize(part):
+        sys.stdout.write(_failure("the work ended without a result") + "\n")
+        sys.stdout.flush()
+    os.rename(part, os.path.join(folder, "result"))
+
+
+def _failure(msg: str) -> str:
+    return json.dumps({"failed": True, "changed": False, "msg": msg})
+
+
+def _say(text: str) -> None:
+    with open(1, "wb", closefd=False) as out:
+        out.write(text.encode())
+
+
+def _append(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _busy(folder: str) -> bool:
+    """Whether somebody holds the lock that says the work goes on."""
+    try:
+        descriptor = os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _remove(folder: str) -> bool:
+    """Remove the folder with our files, unless there is anything else in it."""
+    with suppress(OSError):
+        names = os.listdir(folder)
+        if set(names) <= set(FILES):
+            for name in names:
+                os.remove(os.path.join(folder, name))
+            os.rmdir(folder)
+            return True
+    return False

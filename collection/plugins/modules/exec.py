@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: exec
+short_description: A command in the live container of a service
+version_added: 0.1.0
+author: stackswap contributors (@stackswap)
+description:
+  - Runs a command in the first container of the release that is live on this server, without a shell of its own.
+  - What it says is shown as it comes and is no part of the result. It fails if the command does.
+extends_documentation_fragment:
+  - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.proxy
+options:
+  name:
+    description: The name of the service. It need not be in the inventory.
+    type: raw
+    required: true
+  environment:
+    description: The environment that it runs in, a dictionary with its C(name).
+    type: dict
+    required: true
+  command:
+    description: The command and its arguments.
+    type: list
+    elements: raw
+    required: true
+  _line:
+    description: How the caller listens to the call. It is set by the action plugin of the same name.
+    type: dict
+  docker_host:
+    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
+    type: str
+attributes:
+  check_mode:
+    support: none
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: See which release the application takes itself for
+  stackswap.bluegreen.exec:
+    name: shop
+    environment: {name: production}
+    command: [cat, /app/VERSION]
+"""
+
+RETURN = r"""
+exit_code:
+  description: The command's own.
+  returned: when the command ran
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import run_exec
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+
+
+def main() -> None:
+    spec = {
+        **PROXY_ARGUMENTS,
+        "name": {"type": "raw", "required": True},
+        "environment": {"type": "dict", "required": True},
+        "command": {"type": "list", "elements": "raw", "required": True},
+        "_line": {"type": "dict"},
+        "docker_host": {"type": "str"},
+    }
+    run_exec(AnsibleModule(argument_spec=spec))
+
+
+if __name__ == "__main__":
+    main()

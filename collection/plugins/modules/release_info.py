@@ -1,0 +1,168 @@
+#!/usr/bin/python
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_info
+short_description: Which releases this server runs, and which of them users get
+version_added: 0.1.0
+author: stackswap contributors (@stackswap)
+description:
+  - Tells of every service of this server, or of one, what is live, what a rollback would go to, and what stands by.
+extends_documentation_fragment:
+  - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.proxy
+options:
+  name:
+    description: The name of a service. Without one, all services that this server knows.
+    type: str
+  history:
+    description: How many lines of each service's history are told, the newest first.
+    type: int
+    default: 0
+  kept:
+    description: Whether the releases that can be gone back to are told, with what stands in the way of each.
+    type: bool
+    default: false
+  docker_host:
+    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    details: It only looks.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: See what serves
+  stackswap.bluegreen.release_info:
+    name: shop
+  register: found
+
+- name: See what can be gone back to, and the last ten jobs
+  stackswap.bluegreen.release_info:
+    name: shop
+    kept: true
+    history: 10
+"""
+
+RETURN = r"""
+services:
+  description: One entry a service.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The name of the service.
+      type: str
+      sample: shop
+    environment:
+      description: The environment that it runs in.
+      type: str
+      sample: production
+    serving:
+      description: The release that users get, with its version, digest, slot, health and since when its container runs.
+      type: dict
+    previous:
+      description: The release that a rollback without a version goes to.
+      type: dict
+    route:
+      description: The value in the proxy's live map.
+      type: str
+      sample: green
+    file:
+      description: The value in the map's file, which a restart of the proxy would read.
+      type: str
+      sample: green
+    maintenance:
+      description: Whether users get the maintenance page, whatever is live.
+      type: bool
+    routes:
+      description: The host names and paths that lead to the service.
+      type: list
+      elements: str
+    containers:
+      description: Every container of the service in every state.
+      type: list
+      elements: dict
+    processes:
+      description: The processes that take no requests, each with the version of it that runs, and how many of how many.
+      type: list
+      elements: dict
+    schedules:
+      description: The processes that cron runs, each with when, of which version, and how its last runs ended.
+      type: list
+      elements: dict
+    claim:
+      description: The job that has claimed the service on this server, and until when.
+      type: dict
+    holder:
+      description: The call that is changing the service at this moment, as it tells of itself.
+      type: dict
+    draining:
+      description: The slot that is no longer routed and still has sessions, and how many.
+      type: dict
+server:
+  description: What all services of the server share.
+  returned: success
+  type: dict
+  contains:
+    proxy:
+      description: A hash of the proxy's configuration, without the services' sections.
+      type: str
+      sample: 5d1f0c9a3b7e
+    as_asked:
+      description: Whether the configuration is what O(proxy) asks for.
+      type: bool
+    drained:
+      description: Whether a balancer in front is told to leave the server out.
+      type: bool
+    network:
+      description: The addresses of the network that containers are in.
+      type: str
+      sample: 172.30.64.0/20
+    strangers:
+      description: The containers that have the labels of a service that this server does not know.
+      type: list
+      elements: str
+    kept:
+      description:
+        - The releases that have served and do not now, the one that served last first.
+        - C(hindrance) says why it cannot be gone back to, and is empty where it can.
+      returned: when O(kept)
+      type: list
+      elements: dict
+    history:
+      description: What jobs have come to, the newest first.
+      returned: when O(history) is more than 0
+      type: list
+      elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.info_module import run_release_info
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+
+
+def main() -> None:
+    spec = {
+        **PROXY_ARGUMENTS,
+        "name": {"type": "str"},
+        "history": {"type": "int", "default": 0},
+        "kept": {"type": "bool", "default": False},
+        "docker_host": {"type": "str"},
+    }
+    run_release_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service
+short_description: A service leaves this server
+version_added: 0.1.0
+author: stackswap contributors (@stackswap)
+description:
+  - Removes all of a service from this server, which are its routes, its entry and sections at the proxy, its
+    containers in every state, its addresses, records and secrets.
+  - First nobody new is let in, then what runs may finish, then it stops. Images, volumes and the directory that
+    releases share stay, and so does all that other services have.
+  - The service need not be in the inventory any more. One that is not on the server is fine.
+  - A run that was cut off is finished by the next.
+extends_documentation_fragment:
+  - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.job
+  - stackswap.bluegreen.proxy
+options:
+  name:
+    description: The name of the service. There is no default and no word for all.
+    type: raw
+    required: true
+  environment:
+    description: The environment that it runs in, a dictionary with its C(name).
+    type: dict
+    required: true
+  state:
+    description:
+      - V(absent) removes the service.
+      - V(claimed) only claims it for the job, so that a job can claim it on all servers before any changes.
+      - V(released) ends the claim of the job.
+    type: str
+    choices: [absent, claimed, released]
+    default: absent
+  drain_timeout:
+    description: How long requests and sessions may take to finish, in seconds.
+    type: float
+    default: 30
+  holder:
+    description: Who runs the job, for those whom its claim keeps out.
+    type: raw
+  wait:
+    description: How long to wait for another call on this service on this server, in seconds.
+    type: float
+    default: 0
+  docker_host:
+    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    details: The plan is answered, and nothing is changed.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Have a service leave
+  stackswap.bluegreen.service:
+    name: shop
+    environment: {name: production}
+    state: absent
+"""
+
+RETURN = r"""
+stackswap:
+  description: What the call did on this server, as report.schema.json of the collection describes it under C(host).
+  returned: always
+  type: dict
+plan:
+  description: What would be done, in words and in order.
+  returned: in check mode
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import JOB_ARGUMENTS, PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service_module import run_service
+
+
+def main() -> None:
+    spec = {
+        **JOB_ARGUMENTS,
+        **PROXY_ARGUMENTS,
+        "name": {"type": "raw", "required": True},
+        "environment": {"type": "dict", "required": True},
+        "state": {"type": "str", "choices": ["absent", "claimed", "released"], "default": "absent"},
+        "drain_timeout": {"type": "float", "default": 30},
+        "holder": {"type": "raw"},
+        "wait": {"type": "float", "default": 0},
+        "docker_host": {"type": "str"},
+    }
+    run_service(AnsibleModule(argument_spec=spec, supports_check_mode=True))
+
+
+if __name__ == "__main__":
+    main()

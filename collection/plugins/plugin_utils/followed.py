@@ -1,0 +1,151 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A long module call from the control node: its lines shown as they come, a stop passed on, its result fetched.
+
+The module goes on in a session of its own (module_utils/line.py) when it is not over within a second. It is stopped
+when the file that STACKSWAP_STOP names is there, when this process is told to end, or when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.utils.display import Display
+
+GRACE, LEASE, SPARE = 1.0, 30.0, 5.0  # seconds
+ALL = -1.0  # a grace
+STOP = "STACKSWAP_STOP"
+PROGRESS = "progress: "
+GONE, DEAD, LOST = 3, 4, 255  # exit codes of a poll: no folder, no worker; and of ssh without a connection
+# One turn: say that somebody listens, wait a second at most for a line more, print what is new, and the end.
+POLL = (
+    "cd {folder} 2>/dev/null || exit 3; {stop}: > seen; i=0; while [ ! -e result ]; do "
+    '[ "$(wc -l < lines 2>/dev/null)" -gt {at} ] 2>/dev/null && break; '
+    "flock -n alive true && [ ! -e result ] && exit 4; "
+    "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
+    'e=; [ -e result ] && e=end; tail -n +{next} lines 2>/dev/null; echo "$e"'
+)
+ENDS = {
+    GONE: "the folder of the call is gone: the server has been restarted, or someone has cleaned up",
+    DEAD: "the call has ended without a result: its process was killed",
+}
+
+
+def followed(action: Any, args: Mapping[str, Any], variables: Any, grace: float = GRACE) -> dict[str, Any]:
+    """The result of the action's module, called with these options. What is only foreseen takes no time.
+
+    grace: how soon it must be over to have its result alone fetched; with ALL its lines are shown however short it is.
+    """
+    name = action._task.action
+    if action._task.check_mode:
+        return dict(action._execute_module(module_name=name, module_args=dict(args), task_vars=variables))
+    listener = Listener(action, dict(args), variables, grace)
+    with listener.signals():
+        got = listener.call()
+        return listener.follow(str(got["detached"])) if got.get("detached") else got
+
+
+class Listener:
+    """One call, and what is heard of it."""
+
+    def __init__(self, action: Any, args: dict[str, Any], variables: Any, grace: float = GRACE) -> None:
+        self._action, self._args, self._variables, self._grace = action, args, variables, grace
+        job = re.sub("[^A-Za-z0-9]+", "-", str(args.get("job") or "call")).strip("-")
+        self._name = f"{job}-{uuid.uuid4().hex[:8]}"
+        self._host = str(action._task.delegate_to or variables["inventory_hostname"])
+        self._signaled, self._parent, self._at = False, os.getppid(), 0
+
+    def call(self) -> dict[str, Any]:
+        """The module's result, or the folder in which it goes on."""
+        return self._execute({"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked()})
+
+    def follow(self, folder: str) -> dict[str, Any]:
+        """Poll until there is a result, and fetch it."""
+        heard, told = time.monotonic(), False
+        while True:
+            ask = self.asked() and not told
+            try:
+                code, text = self._poll(folder, ask)
+            except AnsibleConnectionFailure:
+                if time.monotonic() - heard > LEASE - SPARE:
+                    raise
+                time.sleep(1)
+                continue
+            heard, told = time.monotonic(), told or ask
+            if code:
+                return {"failed": True, "changed": False, "msg": ENDS.get(code) or f"the poll failed: {text.strip()}"}
+            if self._lines(text):
+                return self._execute({"collect": self._name})
+
+    def asked(self) -> bool:
+        """Whether somebody wants the call to stop."""
+        return self._signaled or os.getppid() != self._parent or os.path.exists(os.environ.get(STOP, ""))
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Have signals ask the module to stop, where they can be had; without this, they end us and not the module."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, *_ignored: Any) -> None:
+        self._signaled = True
+
+    def _execute(self, line: dict[str, Any]) -> dict[str, Any]:
+        args = {**self._args, "_line": line}
+        name = self._action._task.action
+        return dict(self._action._execute_module(module_name=name, module_args=args, task_vars=self._variables))
+
+    def _poll(self, folder: str, ask: bool) -> tuple[int, str]:
+        words = {"folder": shlex.quote(folder), "at": self._at, "next": self._at + 1}
+        got = self._action._low_level_execute_command(POLL.format(stop="true > stop; " if ask else "", **words))
+        if got["rc"] == LOST:
+            raise AnsibleConnectionFailure(got.get("stderr") or "the connection is lost")
+        return int(got["rc"]), str(got["stdout"]).replace("\r", "")
+
+    def _lines(self, text: str) -> bool:
+        """Show what is new; whether it was the end. A terminal may lie between: no line is taken by its bytes."""
+        *lines, end = text.rstrip(" ").split("\n")[:-1] or [""]
+        for line in lines:
+            self._at += 1
+            if os.getppid() == self._parent:  # nobody reads what an orphan says
+                self._show(line)
+        return end == "end"
+
+    def _show(self, line: str) -> None:
+        try:
+            told = {**json.loads(line), "host": self._host}
+        except ValueError:
+            return
+        if STOP in os.environ:
+            Display().display(PROGRESS + json.dumps(told))
+        else:
+            Display().display(spoken(told))
+
+
+def spoken(told: Mapping[str, Any]) -> str:
+    """A line for people: ``web1: 3/9 await: healthy for less than 5 s``."""
+    if told.get("phase") == "log":
+        return f"{told['host']} | {told.get('msg', '')}"
+    if told.get("phase") == "out":
+        return str(told.get("msg", ""))
+    count = f"{told['n']}/{told['of']} " if told.get("n") and told.get("of") else ""
+    return f"{told['host']}: {count}{told.get('phase', '')}: {told.get('msg', '')}"

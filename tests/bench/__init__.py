@@ -1,0 +1,1 @@
+"""What a deploy costs, measured beside the anchors; gates nothing."""

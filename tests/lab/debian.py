@@ -1,0 +1,74 @@
+"""Packages and systems from the Debian mirrors that this machine already uses."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+TARGET = "$(CREATED_BY)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
+NO_DOCS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+def need(package: str, program: str) -> None:
+    """Install a package with apt-get unless its program is there."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    if shutil.which(program, path=path):
+        return
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-qqy", "--no-install-recommends", package]
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
+    subprocess.run(install, check=True, env=quiet, capture_output=True)
+
+
+def suite() -> str:
+    """Return the code name of this machine's Debian."""
+    return platform.freedesktop_os_release()["VERSION_CODENAME"]
+
+
+def sources() -> list[str]:
+    """Return apt lines for this machine's suite, its updates and security fixes, as apt has it."""
+    command = ["apt-get", "indextargets", "--format", TARGET]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)
+    lines = [source(*line.split("|")) for line in listed.stdout.splitlines()]
+    return sorted({line for line in lines if line})
+
+
+def source(made_by: str, release: str, component: str, uri: str) -> str | None:
+    """Write one apt line, or none for another suite, another component or no package list."""
+    if made_by != "Packages" or component != "main" or release.split("-")[0] != suite():
+        return None
+    return f"deb {uri} {release} {component}"
+
+
+def pip_conf() -> str:
+    """Return the base's pip configuration: this machine's CA bundle, and its index if remote."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    asked = subprocess.run(command, capture_output=True, text=True)
+    pairs = [line.partition("=") for line in asked.stdout.splitlines()]
+    index = [value.strip("'") for name, _, value in pairs if name.endswith(".index-url")]
+    remote = [f"index-url = {url}\n" for url in index if url.startswith("http")]
+    own = f"[global]\ncert = {BUNDLE}\nbreak-system-packages = true\n"
+    return own + "".join(remote[-1:])
+
+
+def system(archive: Path, packages: Sequence[str]) -> None:
+    """Write a minimal Debian of this machine's suite as an archive: packages, CA bundle, pip."""
+    with tempfile.NamedTemporaryFile("w") as conf:
+        conf.write(pip_conf())
+        conf.flush()
+        hooks = (
+            f"upload {conf.name} /etc/pip.conf",
+            "chmod 644 $1/etc/pip.conf",
+            f"upload {BUNDLE} {BUNDLE}",
+        )
+        flags = ["--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
+        flags += [f"--dpkgopt=path-exclude={path}" for path in NO_DOCS]
+        flags += [f"--customize-hook={hook}" for hook in hooks]
+        subprocess.run(["mmdebstrap", *flags, suite(), str(archive), *sources()], check=True)

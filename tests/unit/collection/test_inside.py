@@ -1,0 +1,168 @@
+"""What containers say and do from inside: read on from where one was, told as whole lines, of the right containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import reading
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import MOST, Watch, ran, read
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order, run
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
+    Bake,
+    Container,
+    Health,
+    Release,
+    Route,
+    Service,
+)
+from tests.lab.fake import App, FakeServer
+
+HEALTH = Health("http", "/health", deadline=10.0, min_healthy_time=1.0)
+SHOP = Service("test", "shop", routes=(Route("shop.test"),), health=HEALTH, bake=Bake(1.0), confirmations=1)
+LOGS = {"cursor": None, "tail": 2, "follow": False, "previous": False}
+
+
+class Said:
+    """Takes the place of a line, and of the engine's logs: what each container says, a second after another."""
+
+    def __init__(self, logs: dict[str, list[str]], turns: int = 0, does: Callable[[int], Any] = id) -> None:
+        self.logs, self.told, self.turns, self.does = logs, [], turns, does
+
+    def tell(self, phase: str, msg: str = "", again: bool = False) -> None:
+        self.told.append((phase, msg))
+
+    def stop_asked(self) -> str:
+        self.turns -= 1
+        self.does(self.turns)
+        return "asked" if self.turns < 0 else ""
+
+    def said(self, container: str, tail: int, since: int = 0) -> list[tuple[str, str]]:
+        texts = self.logs.get(container, [])
+        lines = [(f"2026-01-01T00:00:{n:02d}.000000000Z", text) for n, text in enumerate(texts)]
+        return lines if since else lines[-tail:] if tail else []
+
+    def run_in(self, container: str, argv: Sequence[str], heard: Callable[[bytes], None]) -> int:
+        for piece in (b"one\ntw", b"o\r\n", b"three"):
+            heard(piece)
+        return 7 if argv == ["false"] else 0
+
+
+@pytest.fixture
+def site() -> FakeServer:
+    """A server on which a second version is live."""
+    server = FakeServer(good=App())
+    for version in ("1", "2"):
+        deploy(server, version)
+    return server
+
+
+def deploy(server: FakeServer, version: str) -> None:
+    """One more."""
+    made = Release(SHOP.key, version, f"sha256:{version}", Container("good"), health=HEALTH)
+    assert run(server.effects(), SHOP, made, Order("settled")).error is None
+
+
+def box(server: FakeServer, version: str) -> str:
+    """The id of the version's container."""
+    return next(id for id, box in server.engine.boxes.items() if box.replica().version == version)
+
+
+def watch(server: FakeServer, said: Said) -> Watch:
+    """What a call looks with."""
+    return Watch(server.effects(), said, said)  # type: ignore[arg-type]
+
+
+def test_the_last_lines_of_the_live_release_are_shown(site: FakeServer) -> None:
+    """Or of the one before it."""
+    logs = {box(site, "1"): ["old"], box(site, "2"): ["a", "b", "c"]}
+    for before, lines in ((False, ["b", "c"]), (True, ["old"])):
+        said = Said(logs, turns=9)
+        answer = read(watch(site, said), SHOP, {**LOGS, "previous": before})
+        assert [text for _, text in said.told] == lines and not answer["stopped"]
+
+
+def test_following_goes_on_with_the_release_that_goes_live(site: FakeServer) -> None:
+    """Its lines from the first on; and the next call goes on where this one was stopped."""
+    live = box(site, "2")
+    logs = {live: ["a", "b", "c"]}
+
+    def does(turn: int) -> None:
+        if turn == 2:
+            logs[live].append("d")
+        if turn == 1:
+            deploy(site, "3")
+            logs[box(site, "3")] = ["x", "y", "z"]
+
+    said = Said(logs, turns=3, does=does)
+    answer = read(watch(site, said), SHOP, {**LOGS, "follow": True})
+    assert [text for _, text in said.told] == ["b", "c", "d", "x", "y", "z"] and answer["stopped"]
+    logs[box(site, "3")].append("more")
+    said = Said(logs)
+    read(watch(site, said), SHOP, {**LOGS, "cursor": answer["cursor"]})
+    assert [text for _, text in said.told] == ["more"]
+
+
+def test_one_that_was_silent_is_heard_from_its_first_line_on(site: FakeServer) -> None:
+    """Between two looks it may say more than the last lines that were asked for at first."""
+    live = box(site, "2")
+    logs: dict[str, list[str]] = {live: []}
+    said = Said(logs, turns=2, does=lambda turn: logs.update({live: ["a", "b", "c"]}))
+    read(watch(site, said), SHOP, {**LOGS, "follow": True})
+    assert [text for _, text in said.told] == ["a", "b", "c"]
+
+
+def test_lines_of_one_moment_are_told_once_each() -> None:
+    """The engine's clock may stand still between two lines."""
+    at = "2026-01-01T00:00:00.000000000Z"
+    first = [(at, "a"), (at, "b")]
+    mark = reading.read_to(first, ())
+    assert list(reading.fresh([*first, (at, "c"), (f"{at[:18]}1Z", "d")], mark)) == ["c", "d"]
+    assert reading.second(mark) == 1767225600 and reading.second(()) == 0
+    assert reading.read_to([], mark) == mark
+
+
+def test_nothing_live_and_nothing_kept_is_said() -> None:
+    """By the service's name."""
+    server = FakeServer(good=App())
+    with pytest.raises(BadInput, match="no container of shop is live on this server"):
+        read(watch(server, Said({})), SHOP, LOGS)
+    deploy(server, "1")
+    with pytest.raises(BadInput, match="no container of shop is kept of a release before on this server"):
+        read(watch(server, Said({})), SHOP, {**LOGS, "previous": True})
+
+
+def test_a_commands_output_is_told_in_whole_lines_and_its_exit_code_is_answered(site: FakeServer) -> None:
+    """However it comes in pieces."""
+    said = Said({})
+    assert ran(watch(site, said), SHOP, {"command": ["false"]}) == {"exit_code": 7}
+    assert said.told == [("out", "one"), ("out", "two"), ("out", "three")]
+
+
+def test_what_is_too_much_is_counted() -> None:
+    """And the rest is let go."""
+    told: list[str] = []
+    pieces = reading.Pieces(told.append, 10)
+    pieces.take(b"12345\n123456\n")
+    pieces.end()
+    assert told == ["12345"] and pieces.left == 6 and MOST > 100_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "why"),
+    [
+        ("exec", {}, "stackswap_command is missing: a list"),
+        ("exec", {"stackswap_command": "ls -l"}, "stackswap_command must be a list"),
+        ("logs", {"stackswap_tail": -1}, "stackswap_tail"),
+        ("logs", {"stackswap_service": None}, "stackswap_service is missing"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(kind: str, given: dict[str, Any], why: str) -> None:
+    """By its name, before any server is asked."""
+    known = {"stackswap_service": "shop", "stackswap_environment": {"name": "test"}}
+    with pytest.raises(BadInput, match=why):
+        asked(kind, {**known, **given}, ["web1"], "/")

@@ -1,0 +1,5 @@
+"""python -m stackswap."""
+
+from stackswap.cli import main
+
+raise SystemExit(main())
