@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.blank import NoProxy
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.watch import WatchingEngine
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import Watch, ran, read
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order, Result
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.leaving import leave
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
@@ -183,6 +187,32 @@ def test_a_server_without_web_needs_no_proxy(stack: Stack, tmp_path: Path) -> No
     assert place.working() == ["2"]
     found = stack.look(place.service)
     assert found.seen.served == (one.name, two.name) and found.seen.working == two.name
+
+
+def test_a_worker_is_heard_and_asked_by_its_name(stack: Stack, tmp_path: Path) -> None:
+    """Beside web, which is meant where nobody is named; of the release before, its kept container is heard."""
+    place = Place(stack, "asked", tmp_path / "journal")
+    says = 'import os, time; print("worker of", os.environ["VERSION"]); time.sleep(600)'
+    for version in ("1", "2"):
+        assert place.run(place.release(version, ("python3", "-uc", says))).error is None
+    heard: list[str] = []
+    line = SimpleNamespace(tell=lambda dummy, text, again=False: heard.append(text), stop_asked=lambda: "")
+
+    def told(act: Any, **params: Any) -> list[str]:
+        heard.clear()
+        watch = Watch(stack.effects(), WatchingEngine(""), line)  # type: ignore[arg-type]
+        plain = {"cursor": None, "tail": 9, "follow": False, "previous": False, "process": ""}
+        act(watch, place.service, {**plain, "command": ["cat", "/etc/hostname"], **params})
+        return [*heard]
+
+    assert told(read, process="worker") == ["worker of 2"]
+    assert told(read, process="worker", previous=True) == ["worker of 1"]
+    assert not {"worker of 1", "worker of 2"} & {*told(read), *told(read, process="web")}
+    found = stack.look(place.service)
+    web, worker = ([r.id[:12] for r in group if r.running] for group in (found.replicas, found.crew))
+    assert (told(ran), told(ran, process="web"), told(ran, process="worker")) == (web, web, worker)
+    with pytest.raises(BadInput, match="no container of wroker of asked is live on this server: did you mean worker"):
+        told(ran, process="wroker")
 
 
 def test_a_service_that_leaves_takes_its_workers_along(stack: Stack, tmp_path: Path) -> None:

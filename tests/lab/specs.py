@@ -195,6 +195,11 @@ def more_variables() -> Spec:
         "stackswap_previous": raw(
             "Whether logs are those of the release that a rollback would go to. Defaults to V(false).", default=False
         ),
+        "stackswap_process": raw(
+            "The process of the service whose logs are shown, or in whose container the command runs.",
+            "Defaults to V(web), on a server without that to any other.",
+            default="",
+        ),
         "stackswap_command": raw("The command to run in the live container, a list.", default=[]),
         "stackswap_expect": raw(
             "The hash of the plan that was approved, as a check prints it.",
@@ -290,13 +295,13 @@ ENTRY_POINTS = {  # name: what it does, what must be given, what may be given
         "Show what a service says",
         "Shows the logs of a service's containers on every server of the stack.",
         ("service",),
-        ("tail", "follow", "previous", *DEFINED, "proxy"),
+        ("tail", "follow", "previous", "process", *DEFINED, "proxy"),
     ),
     "exec": (
         "Run a command in a service",
         "Runs a command in the live container of a service on the main server.",
         ("service", "command"),
-        (*DEFINED, "proxy"),
+        ("process", *DEFINED, "proxy"),
     ),
     "drain": (
         "Have a balancer leave a server out",

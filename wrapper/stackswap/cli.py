@@ -45,6 +45,7 @@ checking  callbacks lint PATH                 what is wrong with an application'
 options   --output plain|live|json   live on a terminal, else plain
           --quiet                    failures and the last line alone
           --follow --tail N --previous   of logs: go on; the last N lines; of the release before
+          --process NAME             of logs and exec: of this process, as a worker, and not of web
           --expect HASH              do what the check with this hash has planned, or nothing
           --exit-status              of status: 1 where something is sick or servers differ
           --deadline SECONDS         stop the job then

@@ -26,7 +26,7 @@ STORE = {"jobs": 0, "show": 1, "cancel": 1}
 CHECKS = {"callbacks": 2}
 START = {"init": 1}
 OUTPUTS = ("plain", "live", "json")
-OWN_VALUES = ("--output", "--deadline", "--wait-claim", "--job-dir", "--expect", "--tail")
+OWN_VALUES = ("--output", "--deadline", "--wait-claim", "--job-dir", "--expect", "--tail", "--process")
 OWN_FLAGS = ("--quiet", "--list", "--history", "--exit-status", "--follow", "--previous")
 JOBS_TOLD = 10  # of --history without a number
 
@@ -77,6 +77,7 @@ class Spec:
     tail: float | None = None
     follow: bool = False
     previous: bool = False
+    process: str = ""
     help: bool = False
 
     @property
@@ -125,6 +126,7 @@ class Spec:
             "stackswap_tail": self.tail,
             "stackswap_follow": self.follow or None,
             "stackswap_previous": self.previous or None,
+            "stackswap_process": self.process,
             "stackswap_command": self.command or None,
             "stackswap_exit_status": self.exit_status or None,
             "stackswap_history": self.history,
@@ -168,6 +170,7 @@ def parse(argv: Sequence[str], skip_tags: str = "") -> Spec:
         tail=_seconds("--tail", own.get("--tail"), "lines"),
         follow="--follow" in own,
         previous="--previous" in own,
+        process=own.get("--process", ""),
         history=_count("--history", own.get("--history")),
     )
 
@@ -280,6 +283,10 @@ def _refuse_elsewhere(kind: str, own: Mapping[str, str]) -> None:
     for name in ("--tail", "--follow", "--previous"):
         if name in own and kind != "logs":
             raise Usage(f"{name} is an option of logs, not of {kind}")
+    if "--process" in own and kind not in THROUGH:
+        raise Usage(f"--process is an option of {' and '.join(THROUGH)}, not of {kind}")
+    if own.get("--process") == "":
+        raise Usage("--process wants the name of a process, as worker")
     if "--expect" in own and kind not in PLANNED:
         raise Usage(f"--expect binds a job to its plan: {', '.join(PLANNED)} have one, not {kind}")
     if "--exit-status" in own and kind != "status":

@@ -14,14 +14,14 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.agreement import main_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.definition import Definition
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent, nearest
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent, merged, nearest
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB, Service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.presence import registry_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.source import Source
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.variables import VARIABLES, parse_variables
 
 BY_NAME = ("remove", "logs", "exec")
-LOOKING = {"tail": 100, "follow": False, "previous": False}
+LOOKING = {"tail": 100, "follow": False, "previous": False, "process": ""}
 OF_SERVER = ("drain", "undrain")
 BUILDS = ("build", "build-and-deploy")
 STATES = {"start": "started", "end": "ended"}
@@ -152,19 +152,40 @@ def _named(
     servers: Sequence[str],
     groups: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """A job on a service by its name, for the inventory may not know it any more; remove is of every server."""
+    """A job on a service by its name, for the inventory may not know it any more; remove is of every server.
+
+    Where a process is named it is on the servers that have that.
+    """
     service = services.named(known.get("stackswap_service"), known.get("stackswap_environment"))
     command = list(jobs.get("stackswap_command", ()))
     if kind == "exec" and not command:
         raise BadInput("stackswap_command is missing: a list, the command and its arguments")
     told: dict[str, Any] = {"kind": kind, "service": service.name, "environment": service.environment, "version": ""}
     told |= {name: jobs.get(f"stackswap_{name}", default) for name, default in LOOKING.items()} | {"command": command}
-    defined = known.get("stackswap_services", {}) if kind != "remove" else {}
-    mine = {name: one for name, one in defined.items() if name == service.name}
-    places = processes.known_places(mine, servers, groups).get(service.name, {})
+    if kind == "remove" and told["process"]:
+        raise BadInput("stackswap_process is given, and a service leaves with all of its processes: leave it out")
+    mine = _defined(service.name, known) if kind != "remove" else {}
+    places = processes.known_places({service.name: mine} if mine else {}, servers, groups).get(service.name, {})
+    if told["process"]:
+        places = _having(told["process"], service, mine, places)
     told |= {"places": places} if places else {}
     main = next(iter(places or servers), "")
     return {**told, "main": main, "image": None, "build": None, "before": [], "after": []}
+
+
+def _defined(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What the inventory has of a service, what this environment has otherwise laid over it; {} where it has none."""
+    parts = [known.get(root) for root in (services.SERVICES, services.OVERRIDES)]
+    found, over = (part.get(name) if isinstance(part, Mapping) else None for part in parts)
+    return merged(found, over if isinstance(over, Mapping) else {}) if isinstance(found, Mapping) else {}
+
+
+def _having(
+    process: str, service: Service, given: Mapping[str, Any], places: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Of the servers of a service those that have a process of it."""
+    processes.refuse_unknown(process, service, given, places)
+    return {server: names for server, names in places.items() if process in names}
 
 
 def _promote(kind: str, jobs: Mapping[str, Any], overlap: bool) -> str:

@@ -19,7 +19,8 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.watch i
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, StackswapError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.host_report import failure, previous, serving
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.line import Line, served
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Replica, Service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import nearest
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB, Replica, Service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import effects_of, message, versions_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import look
 
@@ -95,10 +96,9 @@ def read(watch: Watch, service: Service, params: Mapping[str, Any]) -> dict[str,
     for turn in range(TURNS if params["follow"] else 1):
         if turn:
             fx.sleep(TURN)
-        for replica in _group(fx, service, params["previous"], params["follow"] and (begun or turn > 0)):
-            told += _more(
-                watch.engine, replica, known, params["tail"], begun or turn > 0, partial(_said, line, replica)
-            )
+        later = begun or turn > 0
+        for replica in _group(fx, service, params["process"], params["previous"], params["follow"] and later):
+            told += _more(watch.engine, replica, known, params["tail"], later, partial(_said, line, replica))
         if told > MOST or line.stop_asked():
             break
     return {"cursor": known, "stopped": bool(line.stop_asked())}
@@ -123,24 +123,40 @@ def _said(line: Line, replica: Replica, text: str) -> None:
     line.tell("log", f"{replica.number}: {text}" if replica.of > 1 else text, again=True)
 
 
-def _group(fx: Effects, service: Service, before: bool, patient: bool) -> tuple[Replica, ...]:
-    """The containers of the live release, or of the one before it: web's, or on a server without web all others.
+def _group(fx: Effects, service: Service, process: str, before: bool, patient: bool) -> tuple[Replica, ...]:
+    """The containers of the live release, or of the one before it: those of a process that is named.
 
-    patient: none at this moment is fine.
+    Else web's, or on a server without web all others. patient: none at this moment is fine.
     """
+    if process in ("", WEB):
+        group = _web(fx, service, before, bool(process))
+    else:
+        found = look(fx, service)
+        name = planner.previous(found.seen) if before else planner.live_release(found.seen)
+        group = tuple(r for r in found.crew if (r.process, r.release) == (process, name) and not r.schedule)
+    if not group and not patient:
+        what = f"{process} of {service.name}" if process else service.name
+        where = "kept of a release before" if before else "live"
+        raise BadInput(f"no container of {what} is {where} on this server{_meant(fx, service, process)}")
+    return group
+
+
+def _web(fx: Effects, service: Service, before: bool, alone: bool) -> tuple[Replica, ...]:
+    """Those that take requests. alone: where there are none, no others are meant."""
     slot = "" if before else planner.slots(fx.proxy.view(service.key).runtime)[0]
     if slot:
         group = tuple(r for r in fx.engine.replicas(service.key) if r.slot == slot and r.started)
-        group = tuple(r for r in group if r.running) or group
-    else:
-        found = look(fx, service)
-        name = planner.previous(found.seen) if before else found.seen.working
-        group = tuple(r for r in found.replicas or found.crew if r.release == name and not r.schedule)
-    if not group and not patient:
-        raise BadInput(
-            f"no container of {service.name} is {'kept of a release before' if before else 'live'} on this server"
-        )
-    return group
+        return tuple(r for r in group if r.running) or group
+    found = look(fx, service)
+    name = planner.previous(found.seen) if before else found.seen.working
+    crew = () if alone else found.crew
+    return tuple(r for r in found.replicas or crew if r.release == name and not r.schedule)
+
+
+def _meant(fx: Effects, service: Service, process: str) -> str:
+    """Of a service that the inventory does not know, its processes are those that have containers."""
+    known = {r.process or WEB for r in fx.engine.replicas(service.key) if not r.schedule}
+    return f": {nearest(process, known)}" if process and process not in known else ""
 
 
 # -- exec -------------------------------------------------------------------------------------------------------------
@@ -150,9 +166,10 @@ def ran(watch: Watch, service: Service, params: Mapping[str, Any]) -> dict[str, 
     """The exit code; what the command says is told as it comes."""
     line = watch.line
     argv = [str(word) for word in params["command"]]
-    group = [r for r in _group(watch.fx, service, False, False) if r.running]
+    process = params["process"]
+    group = [r for r in _group(watch.fx, service, process, False, False) if r.running]
     if not group:
-        raise BadInput(f"no container of {service.name} runs on this server")
+        raise BadInput(f"no container of {f'{process} of ' if process else ''}{service.name} runs on this server")
     pieces = reading.Pieces(lambda text: line.tell("out", text, again=True), MOST)
     code = watch.engine.run_in(group[0].id, argv, pieces.take)
     pieces.end()

@@ -112,6 +112,7 @@ VARIABLES = {
     "stackswap_tail": Option(kinds.number(0, 1_000_000, " of lines")),
     "stackswap_follow": Option(flag),
     "stackswap_previous": Option(flag),
+    "stackswap_process": Option(forms.short_name),
     "stackswap_command": Option(kinds.items(kinds.text)),
     "stackswap_expect": Option(forms.plan_hash),
     "stackswap_unmounted": Option(listed(forms.some)),

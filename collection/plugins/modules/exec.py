@@ -30,6 +30,12 @@ options:
     type: list
     elements: raw
     required: true
+  process:
+    description:
+      - The process that is meant, by its name in the service, such as V(worker).
+      - Without one it is V(web), or on a server without that any other that is no affair of cron.
+    type: str
+    default: ""
   _line:
     description: How the caller listens to the call. It is set by the action plugin of the same name.
     type: dict
@@ -51,6 +57,13 @@ EXAMPLES = r"""
     name: shop
     environment: {name: production}
     command: [cat, /app/VERSION]
+
+- name: Ask a worker what it has under way
+  stackswap.bluegreen.exec:
+    name: shop
+    environment: {name: production}
+    process: worker
+    command: [celery, -A, shop, inspect, active]
 """
 
 RETURN = r"""
@@ -72,6 +85,7 @@ def main() -> None:
         "name": {"type": "raw", "required": True},
         "environment": {"type": "dict", "required": True},
         "command": {"type": "list", "elements": "raw", "required": True},
+        "process": {"type": "str", "default": ""},
         "_line": {"type": "dict"},
         "docker_host": {"type": "str"},
     }

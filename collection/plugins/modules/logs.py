@@ -12,6 +12,7 @@ version_added: 0.1.0
 author: stackswap contributors (@stackswap)
 description:
   - Shows the last lines of the containers of the release that is live on this server, each with the server's name.
+    They are those of O(process).
   - In following it goes on with what they say, also with those of a release that goes live meanwhile.
   - Lines are shown as they come and are no part of the result. Nothing is changed.
 extends_documentation_fragment:
@@ -38,6 +39,12 @@ options:
     description: Whether the containers of the release that a rollback would go to are meant instead.
     type: bool
     default: false
+  process:
+    description:
+      - The process that is meant, by its name in the service, such as V(worker).
+      - Without one it is V(web), or on a server without that any other that is no affair of cron.
+    type: str
+    default: ""
   cursor:
     description: How far earlier calls have read, as they answered it.
     type: dict
@@ -89,6 +96,7 @@ def main() -> None:
         "tail": {"type": "int", "default": 100},
         "follow": {"type": "bool", "default": False},
         "previous": {"type": "bool", "default": False},
+        "process": {"type": "str", "default": ""},
         "cursor": {"type": "dict"},
         "_line": {"type": "dict"},
         "docker_host": {"type": "str"},

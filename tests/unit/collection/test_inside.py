@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import reading
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.crontab.table import Crontab
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import MOST, Watch, ran, read
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order, run
@@ -16,6 +19,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
     Bake,
     Container,
     Health,
+    Process,
     Release,
     Route,
     Service,
@@ -24,7 +28,10 @@ from tests.lab.fake import App, FakeServer
 
 HEALTH = Health("http", "/health", deadline=10.0, min_healthy_time=1.0)
 SHOP = Service("test", "shop", routes=(Route("shop.test"),), health=HEALTH, bake=Bake(1.0), confirmations=1)
-LOGS = {"cursor": None, "tail": 2, "follow": False, "previous": False}
+WORK = {"command": ["work"]}
+SERVICES = {"shop": {"processes": {"web": {}, "worker": WORK, "nightly": {**WORK, "schedule": "@daily"}}}}
+KNOWN = {"stackswap_service": "shop", "stackswap_environment": {"name": "test"}, "stackswap_services": SERVICES}
+LOGS = {"cursor": None, "tail": 2, "follow": False, "previous": False, "process": ""}
 
 
 class Said:
@@ -32,6 +39,7 @@ class Said:
 
     def __init__(self, logs: dict[str, list[str]], turns: int = 0, does: Callable[[int], Any] = id) -> None:
         self.logs, self.told, self.turns, self.does = logs, [], turns, does
+        self.asked: list[str] = []
 
     def tell(self, phase: str, msg: str = "", again: bool = False) -> None:
         self.told.append((phase, msg))
@@ -47,6 +55,7 @@ class Said:
         return lines if since else lines[-tail:] if tail else []
 
     def run_in(self, container: str, argv: Sequence[str], heard: Callable[[bytes], None]) -> int:
+        self.asked.append(container)
         for piece in (b"one\ntw", b"o\r\n", b"three"):
             heard(piece)
         return 7 if argv == ["false"] else 0
@@ -136,10 +145,71 @@ def test_nothing_live_and_nothing_kept_is_said() -> None:
         read(watch(server, Said({})), SHOP, {**LOGS, "previous": True})
 
 
+@pytest.fixture
+def crewed(tmp_path: Path) -> FakeServer:
+    """A server on which the worker of a second version works, too; cron has something to run."""
+    server = FakeServer(good=App())
+    clocked = Process("nightly", ("work",), schedule="@daily")
+    for version in ("1", "2"):
+        made = Release(SHOP.key, version, f"sha256:{version}", Container("good"), health=HEALTH)
+        made = replace(made, processes=(Process("worker", ("work",)), clocked))
+        cron = Crontab(str(tmp_path), "unix:///run/docker.sock", str(tmp_path / "cron.d"))
+        assert run(replace(server.effects(), cron=cron), SHOP, made, Order("settled")).error is None
+    return server
+
+
+def worker(server: FakeServer, version: str) -> str:
+    """The id of the version's worker."""
+    found = [box.replica() for box in server.engine.boxes.values()]
+    return next(one.id for one in found if (one.process, one.version) == ("worker", version))
+
+
+def test_a_worker_is_heard_and_asked_alone(crewed: FakeServer) -> None:
+    """That of the live release, or of the one before; web's containers are those of no other process."""
+    logs = {id: ["web"] for id, box in crewed.engine.boxes.items() if not box.replica().process}
+    logs |= {worker(crewed, version): [f"worker of {version}"] for version in ("1", "2")}
+    for process, before, line in (
+        ("worker", False, "worker of 2"), ("worker", True, "worker of 1"), ("web", False, "web"), ("", False, "web")
+    ):  # fmt: skip
+        said = Said(logs)
+        read(watch(crewed, said), SHOP, {**LOGS, "process": process, "previous": before})
+        assert [text for _, text in said.told] == [line]
+    said = Said({})
+    assert ran(watch(crewed, said), SHOP, {"command": ["true"], "process": "worker"}) == {"exit_code": 0}
+    assert said.asked == [worker(crewed, "2")]
+
+
+@pytest.mark.parametrize(
+    ("process", "why"),
+    [
+        ("worekr", "no container of worekr of shop is live on this server: did you mean worker"),
+        ("mail", "no container of mail of shop is live on this server: known are web, worker"),
+        ("nightly", "no container of nightly of shop is live"),
+    ],
+)
+def test_a_process_that_a_server_does_not_have_is_answered_with_those_that_it_has(
+    crewed: FakeServer, process: str, why: str
+) -> None:
+    """What cron runs is none of them."""
+    for act, more in ((read, LOGS), (ran, {"command": ["true"]})):
+        with pytest.raises(BadInput, match=why):
+            act(watch(crewed, Said({})), SHOP, {**more, "process": process})
+
+
+def test_a_worker_that_has_ended_runs_no_command(crewed: FakeServer) -> None:
+    """Its logs are still there."""
+    crewed.engine.boxes[worker(crewed, "2")].state = "exited"
+    with pytest.raises(BadInput, match="no container of worker of shop runs on this server"):
+        ran(watch(crewed, Said({})), SHOP, {"command": ["true"], "process": "worker"})
+    said = Said({worker(crewed, "2"): ["last words"]})
+    read(watch(crewed, said), SHOP, {**LOGS, "process": "worker"})
+    assert said.told == [("log", "last words")]
+
+
 def test_a_commands_output_is_told_in_whole_lines_and_its_exit_code_is_answered(site: FakeServer) -> None:
     """However it comes in pieces."""
     said = Said({})
-    assert ran(watch(site, said), SHOP, {"command": ["false"]}) == {"exit_code": 7}
+    assert ran(watch(site, said), SHOP, {"command": ["false"], "process": ""}) == {"exit_code": 7}
     assert said.told == [("out", "one"), ("out", "two"), ("out", "three")]
 
 
@@ -159,10 +229,39 @@ def test_what_is_too_much_is_counted() -> None:
         ("exec", {"stackswap_command": "ls -l"}, "stackswap_command must be a list"),
         ("logs", {"stackswap_tail": -1}, "stackswap_tail"),
         ("logs", {"stackswap_service": None}, "stackswap_service is missing"),
+        ("logs", {"stackswap_process": "wroker"}, "is wroker, which shop does not have: did you mean worker"),
+        ("exec", {"stackswap_process": "mail"}, "is mail, which shop does not have: known are web, worker"),
+        ("logs", {"stackswap_process": "nightly"}, "cron runs: .* docker logs .*callback=test.shop .*moment=nightly"),
+        ("remove", {"stackswap_process": "worker"}, "stackswap_process is given, and a service leaves with all"),
     ],
 )
 def test_what_cannot_be_read_is_refused(kind: str, given: dict[str, Any], why: str) -> None:
     """By its name, before any server is asked."""
-    known = {"stackswap_service": "shop", "stackswap_environment": {"name": "test"}}
     with pytest.raises(BadInput, match=why):
-        asked(kind, {**known, **given}, ["web1"], "/")
+        asked(kind, {**KNOWN, "stackswap_command": ["ls"] if "process" in str(given) else None, **given}, ["web1"], "/")
+
+
+def asked_of(kind: str, process: str, **more: Any) -> dict[str, Any]:
+    """A job on two servers, the second of which alone has the worker."""
+    given = {**KNOWN, "stackswap_command": ["ls"], "stackswap_process": process, **more}
+    return asked(kind, given, ["web1", "jobs1"], "/", {"web": ["web1"], "jobs": ["jobs1"]})
+
+
+@pytest.mark.parametrize("kind", ["logs", "exec"])
+@pytest.mark.parametrize(
+    ("process", "servers"), [("", ["web1", "jobs1"]), ("web", ["web1"]), ("worker", ["jobs1"]), ("mail", ["jobs1"])]
+)
+def test_a_process_is_asked_for_where_it_is(kind: str, process: str, servers: list[str]) -> None:
+    """Also one that this environment alone has."""
+    placed = {"web": {"group": "web"}, "worker": {**WORK, "group": "jobs"}}
+    more = {"processes": {"mail": {**WORK, "group": "jobs"}}}
+    services = {"stackswap_services": {"shop": {"processes": placed}}, "stackswap_overrides": {"shop": more}}
+    told = asked_of(kind, process, **services)
+    assert (list(told["places"]), told["main"], told["process"]) == (servers, servers[0], process)
+
+
+@pytest.mark.parametrize("services", [None, {}, {"shop": {"processes": ["worker"]}}, {"shop": None}])
+def test_where_the_inventory_tells_of_no_process_the_servers_do(services: Any) -> None:
+    """All are asked for the one that is named."""
+    told = asked_of("logs", "worker", stackswap_services=services)
+    assert "places" not in told and told["process"] == "worker"

@@ -49,6 +49,8 @@ def test_words_and_options_are_told_apart(line: str, words: tuple[str, ...], opt
         ("deploy shop --exit-status", "status --exit-status, not deploy"),
         ("remove", "remove wants the SERVICE by its name"),
         ("deploy shop --follow", "--follow is an option of logs, not of deploy"),
+        ("restart shop --process worker", "--process is an option of logs and exec, not of restart"),
+        ("logs shop --process=", "--process wants the name of a process"),
         ("logs shop --tail all", "--tail is a number of lines"),
         ("logs", "logs wants the SERVICE by its name"),
         ("exec shop", "exec SERVICE -- COMMAND"),
@@ -148,6 +150,15 @@ def test_logs_say_how_far_back_and_for_how_long() -> None:
     told = parse("logs shop -i inv --follow --tail 5 --previous".split()).extra_vars("j1")
     wanted = {"stackswap_follow": True, "stackswap_tail": 5, "stackswap_previous": True}
     assert {name: told[name] for name in wanted} == wanted
+
+
+def test_a_process_is_named_for_logs_and_for_exec() -> None:
+    """Before the command, whose own words may look the same."""
+    for line in ("logs shop -i inv --process worker", "exec shop --process=worker -i inv -- ls --process web"):
+        spec = parse(line.split())
+        assert spec.extra_vars("j1")["stackswap_process"] == "worker" and spec.options == INVENTORY
+    assert spec.command == ["ls", "--process", "web"]
+    assert "stackswap_process" not in parse("logs shop -i inv".split()).extra_vars("j1")
 
 
 def test_a_call_is_a_command_line() -> None:
