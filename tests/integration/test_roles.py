@@ -379,12 +379,16 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
     """It takes connections, is replaced after it has stopped, comes back where that fails, and keeps its data."""
     redis = {"image": images.BUSYBOX, "command": ["sh", "-c", STARTS], "volumes": [f"{tmp_path}:/data"]}
     redis.update(secrets={"PASS": "quite-a-secret"}, password="quite-a-secret", container={"stop_timeout": 1})
+    redis.update(secret_files={"pass": "quite-a-secret"}, health={"command": ["test", "-s", "/run/secrets/pass"]})
 
     def run(play: str = "backing.yml", *words: str, **changed: Any) -> str:
         given = {"stackswap_backing": {"redis": {**redis, **changed}}}
         code, said = here(play, "-e", json.dumps(given), *words)
         assert "quite-a-secret" not in said
         return f"{code} {said}"
+
+    def sealed() -> list[Path]:
+        return [*(here.inventory.parent / "home" / "secrets").glob(f"{PLACE}.backing_redis/*")]
 
     ask = f"nc {PLACE}-redis 6379 </dev/null"
     ours = ("ps", "-q", f"--filter=label=stackswap.backing={PLACE}.redis")
@@ -397,7 +401,10 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
         (live,) = docker("ps", "-q", f"--filter=network={NAME}", "--filter=label=stackswap.service").split()
         told = docker("exec", live, "sh", "-c", f"echo $ARTIFAKT_REDIS_HOST $ARTIFAKT_REDIS_PORT; {ask}")
         assert told.split() == [f"{PLACE}-redis", "6379", "start"]
-        assert "redis runs on web1" in run(env={"A": "1"}) and docker(*ours) not in ("", before)
+        unchecked = {"env": {"A": "1"}, "health": {"min_healthy_time": 0.5}}
+        assert "redis runs on web1" in run(**unchecked) and docker(*ours) not in ("", before)
+        assert docker("exec", docker(*ours).strip(), "cat", "/run/secrets/pass") == "quite-a-secret"
+        assert len(sealed()) == 1
         bad = run(command=["sh", "-c", "echo no such luck; exit 3"])
         assert not bad.startswith("0 ") and "no such luck. Now: what ran before runs again" in bad, bad
         assert docker("exec", live, "sh", "-c", ask).split() == ["start"] * 3
@@ -405,7 +412,7 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
         assert docker(*ours)
     finally:
         left = run("backing.yml", "-e", "stackswap_backing_state=absent", "-e", "stackswap_backing_name=redis")
-    assert "redis has left, its volumes stay" in left and not docker(*ours)
+    assert "redis has left, its volumes stay" in left and not docker(*ours) and not sealed()
     assert (tmp_path / "starts").read_text() == "start\n" * 3
 
 

@@ -146,8 +146,8 @@ def more_variables() -> Spec:
         ),
         "stackswap_backing": raw(
             "The databases, caches and the like that the stack runs itself, by name, each with an C(image), and with",
-            "C(server), C(listen), C(deadline), C(env), C(secrets), C(volumes), C(container), C(entrypoint),",
-            "C(command) and what stackswap_attached knows but C(host).",
+            "C(server), C(listen), C(deadline), C(health), C(env), C(secrets), C(secret_files), C(volumes),",
+            "C(container), C(entrypoint), C(command) and what stackswap_attached knows but C(host).",
             default={},
         ),
         "stackswap_backing_name": raw("The one that the job is about. Defaults to all.", default=""),

@@ -15,28 +15,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import attached, kinds, options, payload
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.definition import refuse_both
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.definition import FILES, refuse_both
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import ReplicaSpec
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.forms import target_of, twice
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.kinds import Wrong
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent, closest
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, Container, Image
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, Container, Health, Image
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import parse_environment
 
 ROOT = "stackswap_backing"
 LABEL = "stackswap.backing"
 TOLD = tuple(name for name in options.ATTACHED if name not in ("host", "port"))
-OF_CONTAINER = ("env", "secrets", "volumes", "entrypoint", "command")
-STOP_TIMEOUT, DEADLINE = 60, 60.0  # seconds: what has data to write is given its time
+OF_CONTAINER = ("env", "secrets", "secret_files", "volumes", "entrypoint", "command")
+STOP_TIMEOUT = 60  # seconds: what has data to write is given its time
+OF_IMAGE = Health("")  # by the image's own check, where it has one
+TESTS = {"none": ("NONE",), "image": (), "": ()}  # in the engine's words
 
 
 @dataclass(frozen=True)
 class Backing:
     """One of them. server: where it is. listen: an address of that server, by which others reach it.
 
-    told: what an application that it is attached to is told, besides where it is. deadline: seconds in which it must
-    take connections.
+    told: what an application that it is attached to is told, besides where it is. health: when it counts as up; of no
+    kind, its image says. test: the command of its own check.
     """
 
     name: str
@@ -45,7 +47,8 @@ class Backing:
     port: int
     server: str
     listen: str = ""
-    deadline: float = DEADLINE
+    health: Health = OF_IMAGE
+    test: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -54,9 +57,20 @@ class Backing:
         return f"{self.environment}.{self.name}"
 
     @property
+    def records(self) -> str:
+        """Where the records keep what is its own: no service has such a name."""
+        return records_of(self.key)
+
+    @property
     def host(self) -> str:
         """Where applications reach it: at an address of its server, else by its name on the services' network."""
         return self.listen or f"{self.environment}-{self.name}"
+
+
+def records_of(key: str) -> str:
+    """The name that a backing service has in the records, by its key."""
+    environment, dummy, name = key.partition(".")
+    return f"{environment}.backing_{name}"
 
 
 class Found(NamedTuple):
@@ -99,7 +113,7 @@ def _one(name: str, environment: str, servers: Sequence[str], given: Mapping[str
             _port(name, given),
             server,
             _listen(given, servers),
-            given.get("deadline", DEADLINE),
+            *_health(given),
             {option: given[option] for option in TOLD if option in given},
         )
     except Wrong as wrong:
@@ -112,10 +126,19 @@ def _container(given: Mapping[str, Any]) -> Container:
     made = {"stop_timeout": STOP_TIMEOUT, **given.get("container", {})}
     made.update({name: given[name] for name in OF_CONTAINER if name in given})
     refuse_both(dict(made.get("secrets", ())), dict(made.get("env", ())), "env")
-    again = twice(target_of(mount) for mount in made.get("volumes", ()))
+    files = (FILES,) if made.get("secret_files") else ()
+    again = twice(target_of(mount) for mount in (*files, *made.get("volumes", ()), *made.get("tmpfs", ())))
     if again:
-        raise Wrong(f"has {again} mounted twice", ("volumes",))
+        hint = ": secret_files are mounted there" if again in files else ""
+        raise Wrong(f"has {again} mounted twice{hint}", ("volumes",))
     return Container(image=given["image"], **made)
+
+
+def _health(given: Mapping[str, Any]) -> tuple[Health, tuple[str, ...]]:
+    """When it counts as up, and the command of its own check."""
+    told = dict(given.get("health", ()))
+    test = tuple(told.pop("command", ()))
+    return replace(OF_IMAGE, **told, deadline=given.get("deadline", OF_IMAGE.deadline)), test
 
 
 def _kind(name: str, given: Mapping[str, Any]) -> attached.Kind | None:
@@ -201,6 +224,7 @@ def leave(found: Sequence[Found]) -> tuple[Act, ...]:
 def mark(one: Backing, image: str, seal: str) -> str:
     """What tells a container from one made of other things: twelve digits, secrets by their seal alone."""
     data = [image, seal, one.port, one.listen, {**one.container.canonical(), "image": image}]
+    data += [one.health.kind, one.test] if one.health.kind else []
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=list).encode()).hexdigest()[:12]
 
 
@@ -213,11 +237,25 @@ def refuse_unkept(one: Backing, image: Image) -> None:
             raise BadInput(f"{ROOT}.{one.name}.volumes has none for {path}, where its image keeps data: as {like}")
 
 
-def document(one: Backing, image: str, marked: str, network: str) -> dict[str, Any]:
-    """What the engine makes it from: the container, its name on the network, its port on the server if it has one."""
+def checked(one: Backing, image: Image) -> Health:
+    """When it counts as up, with this image."""
+    if one.health.kind == "image" and not image.healthcheck:
+        raise BadInput(f"{ROOT}.{one.name}.health is image, and {one.container.image} has no HEALTHCHECK")
+    own = "image" if image.healthcheck else "none"
+    return replace(one.health, kind=one.health.kind or own)
+
+
+def document(one: Backing, image: str, marked: str, network: str, files: str = "") -> dict[str, Any]:
+    """What the engine makes it from: the container, its name on the network, its port on the server if it has one.
+
+    files: the folder on the server that has its secret files.
+    """
     name = f"{one.environment}-{one.name}"
     labels = ((LABEL, one.key), (payload.CONFIG, marked), (payload.ENVIRONMENT, one.environment))
-    spec = ReplicaSpec(f"{name}-{marked}", replace(one.container, image=image), labels, network, "", ALWAYS)
+    test = TESTS.get(one.health.kind, ("CMD", *one.test))
+    spec = ReplicaSpec(
+        f"{name}-{marked}", replace(one.container, image=image), labels, network, "", ALWAYS, files, test
+    )
     made = {**payload.create_payload(spec), "name": spec.name}
     made["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": [name]}}}
     if one.listen:

@@ -7,30 +7,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import backing
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.answer import Answer
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.answer import Answer as Told
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing import Act, Backing, Found
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Answer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.host import HostEngine
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, StackswapError
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import FAILED, PASSED, waiting
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge.backing import CAUSE, judge, trouble_of
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge.health import Sample
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import Locks
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Health
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Health, Replica
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import settings_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.probe import Probe
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.records import Records
 
 TURN, LINES = 0.1, 20
+RUN = ("started", "exit_code", "oom_killed", "health")
 OPEN = Health("none")  # it takes connections
 
 
 class NotUp(StackswapError):
-    """It does not take connections in time, or has ended."""
+    """It is not up in time, or has ended."""
 
-    cause = "backing_failed"
+    cause = CAUSE
 
 
 @dataclass
@@ -49,7 +55,7 @@ class Place:
 def run_backing(module: AnsibleModule) -> None:
     """Do what is asked of those that are on this server, one after the other."""
     params = module.params
-    answer = Answer(module, {"backing": (), "registries": ()})
+    answer = Told(module, {"backing": (), "registries": ()})
     try:
         wanted = backing.parse(params["backing"], params["environment"], params["servers"])
         settings = settings_of(params["proxy"])
@@ -94,14 +100,16 @@ def present(
     if image is None:
         return True, f"{one.name} would be fetched and started on {one.server}"
     backing.refuse_unkept(one, image)
-    marked = backing.mark(one, image.id, place.records.seal(dict(one.container.secrets)))
+    health = backing.checked(one, image)
+    marked = backing.mark(one, image.id, place.records.seal(one.container.sealed))
     if check:
         acts = backing.plan(found(place, one.key), marked)
         return bool(acts), f"{one.name} on {one.server}: {', '.join(act.verb for act in acts) or 'nothing to do'}"
     with place.locks.service(f"backing-{one.key}"):
         before = found(place, one.key)
         acts = backing.plan(before, marked)
-        _done(place, one, acts, before, backing.document(one, image.id, marked, place.network))
+        _done(place, replace(one, health=health), acts, before, partial(_document, place, one, image.id, marked))
+        _sweep(place, one.key)
     state = "runs" if acts else "runs, nothing had to be changed"
     return bool(acts), f"{one.name} {state} on {one.server} at {one.host}:{one.port}"
 
@@ -112,14 +120,25 @@ def found(place: Place, key: str) -> tuple[Found, ...]:
     return tuple(Found(one["id"], one["config"], one["state"] in ("running", "paused", "restarting")) for one in listed)
 
 
+def _document(place: Place, one: Backing, image: str, marked: str) -> dict[str, Any]:
+    """What it is made from; its secret files are there then."""
+    folder = place.records.keep_secrets(one.records, marked, dict(one.container.secret_files))
+    return backing.document(one, image, marked, place.network, folder)
+
+
+def _sweep(place: Place, key: str) -> None:
+    """No secret file stays of a container that is gone."""
+    place.records.sweep_secrets(backing.records_of(key), {one.mark for one in found(place, key)})
+
+
 def _done(
-    place: Place, one: Backing, acts: tuple[Act, ...], before: tuple[Found, ...], document: Mapping[str, Any]
+    place: Place, one: Backing, acts: tuple[Act, ...], before: tuple[Found, ...], made: Callable[[], Mapping[str, Any]]
 ) -> None:
     """All of it; where the new one does not come up, the one before it runs again."""
     new, serves = next((act.id for act in acts if act.verb == "start"), ""), False
     try:
         for act in acts:
-            new = _acted(place, one, act, new, document)
+            new = _acted(place, one, act, new, made)
             serves = serves or act.verb == "await"
     except StackswapError as error:
         if serves:  # what is left of the one before is taken away by the next job
@@ -128,10 +147,10 @@ def _done(
         raise _taken_back(place, one, new, ran, error) from error
 
 
-def _acted(place: Place, one: Backing, act: Act, new: str, document: Mapping[str, Any]) -> str:
+def _acted(place: Place, one: Backing, act: Act, new: str, made: Callable[[], Mapping[str, Any]]) -> str:
     """One act; the container that is to serve."""
     if act.verb == "make":
-        return str(place.engine.run_service(document))
+        return str(place.engine.run_service(made()))
     if act.verb == "start":
         place.engine.keep(act.id, ALWAYS)
         place.engine.start(act.id)
@@ -151,19 +170,31 @@ def _stop(place: Place, container: str, seconds: int) -> None:
 
 
 def _await(place: Place, one: Backing, container: str) -> None:
-    """Until it takes connections."""
-    until, why = place.clock() + one.deadline, ""
-    while place.clock() < until:
-        listed = place.engine.labelled(backing.LABEL, one.key)
-        now = next((each for each in listed if each["id"] == container), None)
-        if now is None or now["state"] not in ("running", "created") or now["restarts"]:
-            raise NotUp(f"{one.name} ended as soon as it was started", _lines(place, container))
-        why = place.ask(now["address"], one.port)
-        if not why:
-            return
+    """Until it has been up for long enough."""
+    begun, since, samples = place.clock(), None, []
+    verdict = waiting("")
+    while verdict.word != PASSED:
+        samples.append(_sample(place, one, container, place.clock() - begun))
+        trouble = trouble_of(samples[-1], one.health, one.port)
+        since = None if trouble else samples[-1].at if since is None else since
+        verdict = judge(samples, one.health, one.port, since)
+        if verdict.word == FAILED:
+            raise NotUp(f"{one.name} {verdict.why}", _lines(place, container))
         place.sleep(TURN)
-    what = f"{one.name} took no connection at port {one.port} within {one.deadline:g} s: {why}"
-    raise NotUp(what, _lines(place, container))
+
+
+def _sample(place: Place, one: Backing, container: str, at: float) -> Sample:
+    """One look at the container that is to serve."""
+    listed = place.engine.labelled(backing.LABEL, one.key)
+    now = [each for each in listed if each["id"] == container]
+    replicas = tuple(_replica(each) for each in now)
+    answers = tuple(Answer(error=place.ask(r.address, one.port)) for r in replicas if r.running)
+    return Sample(at, replicas, (), answers)
+
+
+def _replica(told: Mapping[str, Any]) -> Replica:
+    run = {name: told[name] for name in ("id", "name", "state", "restarts", "address", *RUN)}
+    return Replica(release="", version="", slot="", number=1, **run)
 
 
 def _lines(place: Place, container: str) -> tuple[str, ...]:
@@ -178,6 +209,7 @@ def _taken_back(place: Place, one: Backing, new: str, ran: str, error: Stackswap
     if ran:
         place.engine.keep(ran, ALWAYS)
         place.engine.start(ran)
+    _sweep(place, one.key)
     now = "what ran before runs again" if ran else "nothing of it runs"
     last = f". Its last lines: {' / '.join(error.evidence[-3:])}" if error.evidence else ""
     told = NotUp(f"{error.what}{last}. Now: {now}, its volumes are as it left them", error.evidence)
@@ -200,4 +232,5 @@ def removed(place: Place, key: str, name: str, check: bool = False) -> tuple[boo
                 _stop(place, act.id, backing.STOP_TIMEOUT)
             else:
                 place.engine.remove(act.id)
+        _sweep(place, key)
     return bool(there), f"{name} has left, its volumes stay" if there else f"{name} is not here"

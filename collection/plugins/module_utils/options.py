@@ -132,6 +132,13 @@ def bake(value: Any) -> dict[str, Any]:
     return section(BAKE)(value) if isinstance(value, Mapping) else {"seconds": kinds.seconds()(value)}
 
 
+def backing_health(value: Any) -> dict[str, Any]:
+    """As a worker's, but for the deadline, which stands beside it."""
+    if isinstance(value, Mapping) and not absent(value.get("deadline")):
+        raise Wrong("stands beside health, not in it", ("deadline",))
+    return worker_health(value)
+
+
 def _health_section(found: dict[str, Any]) -> dict[str, Any]:
     if "path" in found and found.get("kind", "http") != "http":
         raise Wrong("goes with kind http alone", ("path",))
@@ -344,10 +351,12 @@ ATTACHED = {
 }
 # A backing service: where it is, what its container is made from, and what applications are told of it.
 BACKING = {
-    **{name: OPTIONS[name] for name in ("image", "env", "secrets", "volumes", "container", "entrypoint", "command")},
+    **{name: OPTIONS[name] for name in ("image", "env", "secrets", "secret_files", "volumes", "container")},
+    **{name: OPTIONS[name] for name in ("entrypoint", "command")},
     "server": _text(),
     "listen": _text(forms.listen_address),
     "deadline": _seconds(1),
+    "health": Option(backing_health),
     **{name: option for name, option in ATTACHED.items() if name != "host"},
 }
 BACKINGS = kinds.pairs(forms.short_name, section(BACKING))

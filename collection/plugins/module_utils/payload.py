@@ -196,7 +196,6 @@ def _listed(words: tuple[str, ...] | None) -> list[str] | None:
 def replica_of(document: Mapping[str, Any]) -> Replica:
     """A container as the engine inspects it."""
     labels, state = document["Config"].get("Labels") or {}, document["State"]
-    started = state.get("StartedAt") or ""
     return Replica(
         id=document["Id"],
         name=document["Name"].lstrip("/"),
@@ -208,14 +207,11 @@ def replica_of(document: Mapping[str, Any]) -> Replica:
         number=_number(labels, NUMBER, 0),
         of=_number(labels, OF, 1),
         state=state["Status"],
-        started="" if started.startswith(NEVER) else started,
         restarts=document.get("RestartCount") or 0,
-        exit_code=state.get("ExitCode") or 0,
-        oom_killed=bool(state.get("OOMKilled")),
         address=_address(document["NetworkSettings"].get("Networks") or {}),
         policy=document["HostConfig"]["RestartPolicy"].get("Name") or NO,
-        health=(state.get("Health") or {}).get("Status", ""),
         digest=labels.get(DIGEST, ""),
+        **_run_of(state),
     )
 
 
@@ -309,6 +305,18 @@ def host_container_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "config": labels.get(CONFIG, ""),
         "address": _address(document["NetworkSettings"].get("Networks") or {}),
         "restarts": document.get("RestartCount") or 0,
+        **_run_of(document["State"]),
+    }
+
+
+def _run_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """How a container's run goes, or has ended."""
+    started = state.get("StartedAt") or ""
+    return {
+        "started": "" if started.startswith(NEVER) else started,
+        "exit_code": state.get("ExitCode") or 0,
+        "oom_killed": bool(state.get("OOMKilled")),
+        "health": (state.get("Health") or {}).get("Status", ""),
     }
 
 

@@ -39,6 +39,16 @@ REFUSED = {
     "what nobody is told": ({"user": "me"}, r"redis\.user is told to nobody"),
     "a number where text belongs": ({"env": {"A": 1}}, r"redis\.env\.A must be text"),
     "a kind that there is not": ({"kind": "queue"}, r"redis\.kind must be"),
+    "a mount of secrets twice": (
+        {"secret_files": {"a": "b"}, "volumes": ["mine:/run/secrets"]},
+        r"/run/secrets mounted twice: secret_files are mounted there",
+    ),
+    "a deadline within": (
+        {"health": {"command": ["a"], "deadline": 1}},
+        r"redis\.health\.deadline stands beside health",
+    ),
+    "a check by http": ({"health": {"kind": "http"}}, r"redis\.health\.kind must be one of none, image, command"),
+    "a check without a command": ({"health": {"kind": "command"}}, r"redis\.health\.command is missing"),
 }
 
 
@@ -129,6 +139,9 @@ def test_a_secret_is_in_no_mark_and_no_label() -> None:
     one = parsed(secrets={"PASS": "hunter2"})
     made = backing.document(one, "sha256:1", backing.mark(one, "sha256:1", "seal"), "net")
     assert "hunter2" not in json.dumps([made["Labels"], made["name"]]) and "PASS=hunter2" in made["Env"]
+    filed = parsed(secret_files={"pass": "swordfish"})
+    assert "swordfish" not in json.dumps(backing.document(filed, "i", backing.mark(filed, "i", "s"), "net", "/f"))
+    assert "swordfish" not in repr(filed)
     assert backing.mark(one, "i", "one") != backing.mark(one, "i", "two")
     assert backing.mark(one, "i", "s") == backing.mark(parsed(secrets={"PASS": "other"}), "i", "s")
 
@@ -145,13 +158,18 @@ def test_data_in_a_volume_without_a_name_is_refused() -> None:
 
 @dataclass
 class Engine:
-    """An engine in memory that knows two images, of which the second never takes a connection."""
+    """An engine in memory that knows all images; one that is called bad never takes a connection.
+
+    checks: they have a HEALTHCHECK.
+    """
 
     boxes: dict[str, dict[str, Any]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
+    mounts: dict[str, Any] = field(default_factory=dict)
+    checks: bool = False
 
     def image(self, reference: str) -> Image | None:
-        return Image(f"sha256:{reference}")
+        return Image(f"sha256:{reference}", healthcheck=self.checks)
 
     def labelled(self, label: str, value: str) -> tuple[dict[str, Any], ...]:
         return tuple(box for box in self.boxes.values() if box["labels"][label] == value)
@@ -159,7 +177,10 @@ class Engine:
     def run_service(self, made: Mapping[str, Any]) -> str:
         name = f"c{len(self.did)}"
         box = {"id": name, "address": made["Image"], "state": "running", "restarts": 0, "labels": made["Labels"]}
-        self.boxes[name] = {**box, "config": made["Labels"]["stackswap.config"], "policy": ALWAYS}
+        run = {"name": made["name"], "started": "2026-01-01", "exit_code": 0, "oom_killed": False, "health": ""}
+        run["health"] = "starting" if made.get("Healthcheck") or self.checks else ""
+        self.boxes[name] = {**box, **run, "config": made["Labels"]["stackswap.config"], "policy": ALWAYS}
+        self.mounts[name] = made["HostConfig"].get("Mounts", [])
         self.did.append(f"make {made['Image']}")
         return name
 
@@ -211,6 +232,112 @@ def test_the_same_again_changes_nothing(place: Place) -> None:
     assert place.engine.did == ["make sha256:redis:7"]
 
 
+def up(place: Place, **given: Any) -> tuple[bool, str]:
+    """It is started anew with these options."""
+    return backing_module.present(place, parsed(env={"A": "1"}, **given))
+
+
+def happens(place: Place, what: Mapping[float, Mapping[str, Any]], begun: float) -> None:
+    """These things become of the newest container, so many seconds from then on."""
+
+    def ask(address: str, port: int) -> str:
+        newest = place.engine.boxes[next(reversed(place.engine.boxes))]
+        for at, change in what.items():
+            if place.clock() - begun >= at:
+                newest.update(change)
+        return str(newest.get("deaf", ""))
+
+    place.ask = ask
+
+
+def test_without_a_check_it_takes_connections_for_a_while_without_a_restart(place: Place) -> None:
+    """Five seconds, or as health says; an image has none, and neither has health."""
+    begun = place.clock()
+    assert up(place)[0] and 5 <= place.clock() - begun < 5.5
+    begun = place.clock()
+    assert up(place, health={"kind": "none", "min_healthy_time": 2})[0] and 2 <= place.clock() - begun < 2.5
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"state": "restarting", "restarts": 1, "exit_code": 3}, r"restarted once within 3\.\d s, last exit code 3"),
+        ({"restarts": 2, "exit_code": 3}, r"restarted 2 times within 3\.\d s, last exit code 3"),
+        ({"state": "exited", "exit_code": 4}, r"exited 4 after 3\.\d s"),
+        ({"oom_killed": True, "state": "exited"}, r"ran out of memory after 3\.\d s"),
+    ],
+)
+def test_one_that_ends_in_that_while_is_not_up(place: Place, change: dict[str, Any], why: str) -> None:
+    """Though it has taken connections; what ran before runs again."""
+    happens(place, {3.0: change}, place.clock())
+    with pytest.raises(NotUp, match=f"redis {why}.*Now: what ran before runs again"):
+        up(place)
+    assert [box["state"] for box in place.engine.boxes.values()] == ["running"]
+
+
+def test_one_that_is_set_up_first_may_take_no_connections_in_between(place: Place) -> None:
+    """The while begins anew then; the deadline is the last moment for it."""
+    begun = place.clock()
+    happens(place, {1.0: {"deaf": ""}, 2.0: {"deaf": "refused"}, 8.0: {"deaf": ""}}, begun)
+    assert up(place)[0] and 13 <= place.clock() - begun < 13.5
+    happens(place, {1.0: {"deaf": "refused"}}, place.clock())
+    with pytest.raises(NotUp, match="was not up within 4 s: it takes no connection at port 1: refused"):
+        up(place, deadline=4, port=1)
+
+
+@pytest.mark.parametrize("health", [None, "image", {"command": ["redis-cli", "ping"]}])
+def test_a_check_has_to_say_that_it_is_well(place: Place, health: Any) -> None:
+    """The image's own, asked for or not, or one that is told."""
+    place.engine.checks = not isinstance(health, dict)
+    begun = place.clock()
+    happens(place, {7.0: {"health": "healthy"}}, begun)
+    assert up(place, health=health)[0] and 12 <= place.clock() - begun < 12.5
+    happens(place, {7.0: {"health": "unhealthy"}}, place.clock())
+    with pytest.raises(NotUp, match="was not up within 60 s: its health check says unhealthy"):
+        up(place, health=health, port=1)
+
+
+def test_a_check_that_the_image_does_not_have_is_refused_before_anything_stops(place: Place) -> None:
+    """It would never be well."""
+    with pytest.raises(BadInput, match=r"redis\.health is image, and redis:7 has no HEALTHCHECK"):
+        up(place, health="image")
+    assert place.engine.did == ["make sha256:redis:7"]
+
+
+def test_a_check_is_the_engines_and_another_one_is_another_container() -> None:
+    """What is not told is the image's, and makes the same container as before there was such an option."""
+    made = [parsed(), parsed(health="none"), parsed(health={"command": ["ping"]}), parsed(health="image")]
+    tests = [backing.document(one, "i", "m", "n").get("Healthcheck", {}).get("Test") for one in made]
+    assert tests == [None, ["NONE"], ["CMD", "ping"], None]
+    marks = [backing.mark(one, "i", "") for one in made]
+    assert len({*marks}) == 4 and marks[0] == backing.mark(parsed(deadline=5), "i", "")
+
+
+def test_secret_files_are_in_a_folder_of_the_container_alone_and_go_with_it(place: Place) -> None:
+    """Mounted where services have theirs; another text is another container."""
+    folders = []
+    for text in ("one", "two"):
+        assert backing_module.present(place, parsed(secret_files={"password": text}))[0] is True
+        assert backing_module.present(place, parsed(secret_files={"password": text}))[0] is False
+        (mark,) = place.records.sealed("production.backing_redis")
+        assert place.records.secrets("production.backing_redis", mark) == {"password": text}
+        (mount,) = place.engine.mounts[next(reversed(place.engine.boxes))]
+        assert (mount["Target"], mount["ReadOnly"]) == ("/run/secrets", True) and mark in mount["Source"]
+        folders.append(mount["Source"])
+    assert folders[0] != folders[1]
+    assert backing_module.removed(place, parsed().key, "redis")[0] is True
+    assert place.records.sealed("production.backing_redis") == ()
+
+
+def test_secret_files_of_one_that_does_not_come_up_do_not_stay(place: Place) -> None:
+    """Those of the one before do."""
+    backing_module.present(place, parsed(secret_files={"password": "one"}))
+    before = place.records.sealed("production.backing_redis")
+    with pytest.raises(NotUp):
+        backing_module.present(place, parsed(image="bad", secret_files={"password": "two"}))
+    assert place.records.sealed("production.backing_redis") == before
+
+
 def test_another_is_started_when_the_one_before_has_stopped(place: Place) -> None:
     """And that one is removed when the new one takes connections."""
     assert backing_module.present(place, parsed(env={"A": "1"}))[0] is True
@@ -221,7 +348,7 @@ def test_where_the_new_one_does_not_come_up_the_one_before_runs_again(place: Pla
     """The error says so, with the last lines."""
     with pytest.raises(NotUp) as told:
         backing_module.present(place, parsed(image="bad"))
-    assert "took no connection at port 6379 within 60 s: refused" in told.value.what
+    assert "was not up within 60 s: it takes no connection at port 6379: refused" in told.value.what
     assert "no such luck. Now: what ran before runs again" in told.value.what
     (box,) = place.engine.boxes.values()
     assert (box["state"], box["policy"], box["address"]) == ("running", ALWAYS, "sha256:redis:7")
@@ -252,7 +379,7 @@ def test_one_that_is_gone_while_it_is_awaited_is_told(place: Place, monkeypatch:
     monkeypatch.setattr(place.engine, "stop", lambda container, seconds: None)
     monkeypatch.setattr(place.engine, "remove", lambda container: None)
     monkeypatch.setattr(place.engine, "keep", lambda container, policy: None)
-    with pytest.raises(NotUp, match="ended as soon as it was started"):
+    with pytest.raises(NotUp, match="is gone: somebody has removed its container"):
         backing_module.present(place, parsed(env={"A": "1"}))
 
 
