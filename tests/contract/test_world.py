@@ -41,7 +41,7 @@ REPLICAS = 2  # so that a step may end between two of them
 OTHER = Health("http", "/", deadline=20.0, min_healthy_time=0.2)
 CHANGING = (
     *("create", "start", "stop", "remove", "keep", "write", "keep_manifest", "keep_addresses", "open", "point"),
-    *("share", "hold"),
+    *("share", "hold", "put", "drop"),
 )
 POINTS = ("within start", "within stop", "within discard", "within drill", "between file and runtime")
 
@@ -270,7 +270,11 @@ class Fragile(Story):
         copied, before = copy.deepcopy(self.subject), self.look(service, release)
         fx, left = copied.effects(), [life]
         mortal = replace(
-            fx, engine=Mortal(fx.engine, left), records=Mortal(fx.records, left), proxy=Mortal(fx.proxy, left)
+            fx,
+            engine=Mortal(fx.engine, left),
+            records=Mortal(fx.records, left),
+            proxy=Mortal(fx.proxy, left),
+            cron=Mortal(fx.cron, left),
         )
         try:
             execute.run(Work(mortal, service, release), (step,))

@@ -1,4 +1,4 @@
-"""A server in memory on which a job runs as it does on a real one: engine, proxy, prober, records and locks.
+"""A server in memory on which a job runs as it does on a real one: engine, proxy, prober, records, cron and locks.
 
 Time passes only where somebody sleeps. Whether it behaves as the real things do is a contract's question (test_world).
 """
@@ -6,12 +6,12 @@ Time passes only where somebody sleeps. Whether it behaves as the real things do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import callbacks, payload
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import callbacks, payload, schedule
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Answer, Effects, Ran, ReplicaSpec
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import (
     CreateConflict,
@@ -145,7 +145,8 @@ class FakeEngine:
         if any(box.spec.name == spec.name for box in self.boxes.values()):
             raise CreateConflict(f"{spec.name} exists")
         self.calls += 1
-        made = Box(f"c{self.calls}", spec, self.server.apps[spec.container.image], self.server.clock, spec.policy)
+        app = self.server.commands.get(tuple(spec.container.command or ()), self.server.apps[spec.container.image])
+        made = Box(f"c{self.calls}", spec, app, self.server.clock, spec.policy)
         self.boxes[made.id] = made
         return made.id
 
@@ -266,6 +267,28 @@ class FakeRecords:
         self.texts[("addresses",)] = json.dumps(allotted)
 
 
+class FakeCron:
+    """A cron whose daemon runs: files as texts, for what is kept is what a file could hold."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def scheduled(self, service: str) -> tuple[tuple[str, str], ...]:
+        return schedule.read(self.texts.get(service, ""))
+
+    def put(self, service: str, entries: Sequence[schedule.Entry]) -> None:
+        self.texts[service] = schedule.written(service, entries, ["python3", "rota.py"])
+
+    def drop(self, service: str) -> None:
+        self.texts.pop(service, None)
+
+    def runs(self, service: str) -> list[dict[str, Any]]:
+        return []
+
+    def daemon(self) -> bool:
+        return True
+
+
 @dataclass
 class FakeLocks:
     """Locks that refuse at once, and demand that the service's is taken before the proxy's."""
@@ -303,8 +326,9 @@ class FakeServer:
     def __init__(self, **apps: App) -> None:
         self.apps, self.seconds, self.checked = apps, 1000.0, 1000.0
         self.engine, self.proxy, self.probe = FakeEngine(self), FakeProxy(self), FakeProbe(self)
-        self.records, self.locks = FakeRecords(), FakeLocks()
+        self.records, self.cron, self.locks = FakeRecords(), FakeCron(), FakeLocks()
         self.called: list[str] = []
+        self.commands: dict[tuple[str, ...], App] = {}  # containers that run something else behave like this
         self.weight = 0  # bytes that each container uses
 
     def clock(self) -> float:
@@ -322,7 +346,8 @@ class FakeServer:
     def effects(self, **options: Any) -> Effects:
         """What a job is given."""
         things = (self.engine, self.proxy, self.probe, self.records, self.locks)
-        return Effects(*things, self.clock, self.clock, self.sleep, **{"tenants": self.tenants, **options})
+        told = {"tenants": self.tenants, "cron": self.cron, **options}
+        return Effects(*things, self.clock, self.clock, self.sleep, **told)
 
     def tenants(self) -> dict[str, str]:
         """What stands in the proxy's sections and in containers."""

@@ -53,7 +53,7 @@ def _stop(seen: Observed, step: Step) -> Stages:
 
 
 def _discard(seen: Observed, step: Step) -> Stages:
-    half = seen.employ(_worker(seen, step)._replace(present="some", running="none", awaited=False))
+    half = seen.employ(_worker(seen, step)._replace(present="some", running="none", awaited=False, proven=False))
     return (half, half.dismiss(step.process, step.release))
 
 

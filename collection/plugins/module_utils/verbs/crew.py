@@ -26,14 +26,17 @@ NO_TEST = ("NONE",)  # the image's own check is web's
 
 
 def start(work: Work, step: Step) -> None:
-    """Every container runs; those that are not there are made, of the release that was asked for alone."""
-    fx, found = work.fx, {r.number: r.id for r in work.group(step)}
-    of = next((r.of for r in work.group(step)), 0) or _process(work, step).replicas
-    for number in range(1, of + 1):
-        if number not in found:
-            found[number] = _create(work, step, number)
-        fx.at("within start")
-        fx.engine.start(found[number])
+    """Every container is there before the first one runs."""
+    for container in _all(work, step):
+        work.fx.at("within start")
+        work.fx.engine.start(container)
+
+
+def _all(work: Work, step: Step) -> list[str]:
+    """Every container, those that are not there made: of the release that was asked for alone."""
+    found = {r.number: r for r in work.group(step)}
+    of = next((r.of for r in found.values()), 0) or _process(work, step).replicas
+    return [found[n].id if n in found else _create(work, step, n) for n in range(1, of + 1)]
 
 
 def schedule(work: Work, step: Step) -> None:
