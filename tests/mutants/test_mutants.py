@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("collection", "playbooks", "tests", "wrapper", "pyproject.toml")
 SERVER = "collection/plugins/module_utils"
 UNIT, FAILED, PASSED = "tests/unit", 1, 0
+CREW, WORLD_OF_CREW = f"{UNIT}/collection/test_job_crew.py", "tests/contract/test_world_crew.py"
 
 
 class Mutant(NamedTuple):
@@ -187,6 +188,90 @@ MUTANTS = {
         "    if state == BEGUN and not callback.idempotent:\n",
         "    if state == BEGUN and callback.idempotent:\n",
         f"{UNIT}/collection/test_callbacks.py::test_begun_and_cut_off_is_not_run_again_but_where_that_does_no_harm",
+    ),
+    "two workers run where one may": Mutant(
+        f"{SERVER}/course.py",
+        "            if alone and one.process == name and one.release != release:\n",
+        "            if False:\n",
+        f"{CREW}::test_workers_and_cron_switch_with_web[alone]",
+    ),
+    "workers of the release that was left go on": Mutant(
+        f"{SERVER}/course.py",
+        "            if one.release != release or one.process not in names:\n                yield from _halt(one)\n",
+        "            if one.process not in names:\n                yield from _halt(one)\n",
+        f"{CREW}::test_workers_and_cron_switch_with_web[side by side]",
+    ),
+    "a worker that ends is none that failed": Mutant(
+        f"{SERVER}/judge/steady.py",
+        "    if ended is not None:\n",
+        "    if False:\n",
+        f"{CREW}::test_a_worker_that_ends_takes_web_back_with_it[side by side]",
+    ),
+    "workers do not go back with web": Mutant(
+        f"{SERVER}/course.py",
+        "    ups = [phase for one in theirs for phase in _again(one.process, target)]\n",
+        "    ups: list[Phase] = []\n",
+        f"{CREW}::test_a_worker_that_ends_takes_web_back_with_it[alone]",
+    ),
+    "cron goes on with a release that was taken back": Mutant(
+        f"{SERVER}/course.py",
+        "*((last,) if ours else ()))",
+        "*((last,) if not ours else ()))",
+        f"{UNIT}/collection/test_proof_processes.py::test_cron_runs_what_serves[without web]",
+    ),
+    "a worker is started before all of them are made": Mutant(
+        f"{SERVER}/verbs/crew.py",
+        "    return [found[n].id if n in found else _create(work, step, n) for n in range(1, of + 1)]\n",
+        "    return (found[n].id if n in found else _create(work, step, n) for n in range(1, of + 1))\n",
+        f"{WORLD_OF_CREW}::test_a_job_that_ends_after_any_change_to_a_worker_leaves_one_of_the_stages[without web]",
+    ),
+    "a worker that is being stopped is not marked": Mutant(
+        f"{SERVER}/verbs/crew.py",
+        "    work.remember(ending={**ending, step.process: step.release})\n",
+        "",
+        f"{WORLD_OF_CREW}::test_a_job_that_ends_within_a_workers_step_leaves_one_of_its_stages[fake-within stop]",
+    ),
+    "another command of a worker is no other release": Mutant(
+        f"{SERVER}/model.py",
+        "        data += [asdict(one) for one in self.processes]\n",
+        "",
+        f"{UNIT}/collection/test_processes.py::test_a_process_is_part_of_the_release_and_comes_back_with_it",
+    ),
+    "every server of the stack has every process": Mutant(
+        f"{SERVER}/processes.py",
+        "members = servers if not group else [one for one in servers if one in inventory.get(group, ())]",
+        "members = servers",
+        f"{UNIT}/collection/test_processes.py::test_each_process_is_on_the_servers_of_its_group_that_are_in_the_stack",
+    ),
+    "two databases write the same data": Mutant(
+        f"{SERVER}/backing.py",
+        '    return (*stops, begins, Act("await"), *discards)\n',
+        '    return (begins, Act("await"), *stops, *discards)\n',
+        f"{UNIT}/collection/test_backing.py::test_a_plan[one that is to be otherwise is stopped first]",
+    ),
+    "a database stays down where the new one does not come up": Mutant(
+        f"{SERVER}/backing_module.py",
+        "        place.engine.keep(ran, ALWAYS)\n        place.engine.start(ran)\n",
+        "        place.engine.keep(ran, ALWAYS)\n",
+        f"{UNIT}/collection/test_backing.py::test_where_the_new_one_does_not_come_up_the_one_before_runs_again",
+    ),
+    "a database that serves is taken back": Mutant(
+        f"{SERVER}/backing_module.py",
+        "        if serves:  # ",
+        "        if not acts:  # ",
+        f"{UNIT}/collection/test_backing.py::test_one_that_serves_stays_where_the_one_before_cannot_be_taken_away",
+    ),
+    "data is kept in a volume without a name": Mutant(
+        f"{SERVER}/backing.py",
+        "    for path in image.volumes:\n",
+        "    for path in ():\n",
+        f"{UNIT}/collection/test_backing.py::test_data_in_a_volume_without_a_name_is_refused",
+    ),
+    "a database does not notice another password": Mutant(
+        f"{SERVER}/backing.py",
+        "    data = [image, seal, one.port, ",
+        "    data = [image, one.port, ",
+        f"{UNIT}/collection/test_backing.py::test_a_secret_is_in_no_mark_and_no_label",
     ),
     "the client tries once more": Mutant(
         "tests/lab/run.py",
