@@ -108,7 +108,9 @@ def test_the_roles_own_variables_are_known_to_it() -> None:
     for task in (task for file in TASKS for task in every(yaml.safe_load(file.read_text()))):
         facts = task.get("ansible.builtin.set_fact", {})
         left |= {task.get("register", ""), task.get("loop_control", {}).get("loop_var", ""), *facts}
-        left |= {name for name in task.get("vars", {}) if name in ("stackswap_kind", "stackswap_alone")}
+        left |= {
+            name for name in task.get("vars", {}) if name in ("stackswap_kind", "stackswap_asked", "stackswap_gate")
+        }
     assert left - {""} == preflight.OWN
 
 

@@ -342,12 +342,21 @@ ENTRY_POINTS = {  # name: what it does, what must be given, what may be given
 }
 
 
+SEVERAL = ("build", "deploy", "build_and_deploy", "rollback", "restart")
+OR_SEVERAL = (
+    "Several are given as a list or with commas between, such as V(shop,api). V(all) is every service of the stack.",
+    "All of them are ready on every server before one goes live, and where one fails, all go back.",
+)
+
+
 def entry_point(name: str) -> Spec:
     """The specification of one entry point."""
     short, long, must, may = ENTRY_POINTS[name]
     known = variables()
     required = {f"stackswap_{one}": {**known[f"stackswap_{one}"], "required": True} for one in must}
     optional = {f"stackswap_{one}": {**known[f"stackswap_{one}"], "required": False} for one in may}
+    if name in SEVERAL:
+        required["stackswap_service"]["description"] = [*required["stackswap_service"]["description"], *OR_SEVERAL]
     for spec in required.values():
         spec.pop("default", None)
     for spec in optional.values():

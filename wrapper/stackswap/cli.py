@@ -42,6 +42,8 @@ looking   jobs                                the jobs of this machine, the newe
 starting  init [FOLDER]                       an ops repository to start from
 checking  callbacks lint PATH                 what is wrong with an application's callbacks
 
+SERVICE may be several, as shop,api, or all: one switches only where all are ready
+
 options   --output plain|live|json   live on a terminal, else plain
           --quiet                    failures and the last line alone
           --follow --tail N --previous   of logs: go on; the last N lines; of the release before

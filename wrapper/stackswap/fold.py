@@ -20,10 +20,14 @@ SHOWN = ("serving", "previous")  # nothing is an answer too
 LISTS = ("callbacks", "warnings", "drains", "notes")
 SWAPS = ("stackswap.bluegreen.release", "stackswap.bluegreen.service")
 UNHEARD = "unknown"
+ALL = "all"  # in the place of a service: every one of the inventory
 
 
 class Fold:
-    """The tally of a job. services: what each server last said; answers: why a server failed."""
+    """The tally of a job. services: what each server last said; answers: why a server failed.
+
+    service: the name that was asked for, or several with commas, or ``all``.
+    """
 
     def __init__(self, job: str, kind: str, service: str = "", version: str = "") -> None:
         self.job, self.kind, self.service, self.version = job, kind, service, version
@@ -47,6 +51,15 @@ class Fold:
             self._said(event)
         elif event.host and event.type.partition(".")[0] in ("host", "item"):
             self._of_host(event.host, event)
+
+    def asks(self, service: str) -> bool:
+        """Whether the job is for this service."""
+        return self.service == ALL or service in self.named
+
+    @property
+    def named(self) -> list[str]:
+        """The services that were asked for by name."""
+        return [one.strip() for one in self.service.split(",") if one.strip() not in ("", ALL)]
 
     def working(self) -> list[str]:
         """The servers from which an answer was awaited when the last event came."""
@@ -77,7 +90,8 @@ class Fold:
         servers[host] = merge(servers.get(host), report)
         self.silent.pop(host, None)
         if report["failed"]:
-            self.answers[host] = msg or report["failed"].get("what", "")
+            text = msg or report["failed"].get("what", "")
+            self.answers[host] = f"{report['service']}: {text}" if len(self.services) > 1 else text
             self.causes.add(report["failed"].get("cause", ""))
 
     def _unreachable(self, host: str, event: Event) -> None:

@@ -140,7 +140,7 @@ def _fill(fold: Fold, places: dict[str, dict[str, Any]], environment: str, silen
     """Mark the servers that were not heard to the end, in every service that they may have."""
     for server in silent:
         mine = [name for name, servers in places.items() if server in servers]
-        for name in mine or ([fold.service] if fold.service else list(places)):
+        for name in mine or fold.named or list(places):
             servers = places.setdefault(name, {})
             known = servers.get(server) or unheard(name, environment)
             servers[server] = {**known, "outcome": "unknown"}
@@ -150,7 +150,7 @@ def _service(fold: Fold, name: str, servers: Mapping[str, Any]) -> dict[str, Any
     told = {s: {**said, "outcome": said.get("outcome") or outcome(said)}
             for s, said in servers.items()}  # fmt: skip
     asked = {str((said.get("asked") or {}).get("version", "")) for said in servers.values()} - {""}
-    version = fold.version if name == fold.service else min(asked, default="")
+    version = fold.version if fold.asks(name) else min(asked, default="")
     counted = summed(said.get("loss") for said in told.values())
     lost = {"loss": counted} if counted else {}
     return {"version": version, "outcome": whole(told), "servers": told, **lost}

@@ -23,11 +23,12 @@ def line_of(report: Mapping[str, Any], working: Sequence[str]) -> str:
     if report["status"] == "successful":
         if kind == "remove":
             return " ".join(_removed(name, servers) for name, _, servers in told)
-        return " ".join(_restarted(*item) if kind == "restart" else _well(*item) for item in told)
+        return "\n".join(_restarted(*item) if kind == "restart" else _well(*item) for item in told)
     still = f" May still be at work: {' '.join(working)}." if working else ""
     look = _look(report) if report["outcome"] in ("mixed", "unknown") else ""
     counted = "" if report["outcome"] == "unchanged" else sentence(report.get("loss"))
-    parts = [f"{_verdict(report['outcome'])}{why}.{still}", *map(_now, told), counted, look]
+    now = [_now(item, alone=len(told) == 1) for item in told]
+    parts = [f"{_verdict(report['outcome'])}{why}.{still}", *now, counted, look]
     return " ".join(filter(None, parts))
 
 
@@ -79,13 +80,15 @@ def _before(report: Mapping[str, Any]) -> str:
     return (report["before"] or {}).get("version", "")
 
 
-def _now(told: tuple[str, dict[str, list[str]], Servers]) -> str:
-    _, versions, _ = told
+def _now(told: tuple[str, dict[str, list[str]], Servers], alone: bool) -> str:
+    """What users get of a service; its name is told where there are others."""
+    service, versions, _ = told
+    name = "" if alone else f"{service} "
     known = {version: on for version, on in versions.items() if version != UNKNOWN}
     lost = f"Not known: {_and(versions[UNKNOWN])}." if UNKNOWN in versions else ""
     if len(known) == 1 and not lost:
-        return f"Users get {next(iter(known))} everywhere."
-    serve = ", ".join(f"{version} on {_and(on)}" for version, on in known.items())
+        return f"Users get {name}{next(iter(known))} everywhere."
+    serve = ", ".join(f"{name}{version} on {_and(on)}" for version, on in known.items())
     return " ".join(filter(None, [f"Users get {serve}." if serve else "", lost]))
 
 
@@ -114,4 +117,5 @@ def _verdict(outcome: str) -> str:
 
 
 def _look(report: Mapping[str, Any]) -> str:
-    return f"Look: stackswap status {next(iter(report['services']), '')}".rstrip()
+    services = list(report["services"])
+    return f"Look: stackswap status {services[0] if len(services) == 1 else ''}".rstrip()

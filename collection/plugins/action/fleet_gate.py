@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, fleet, joining
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, fleet, joining, turns
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, untouched
 
 
@@ -25,21 +25,53 @@ class ActionModule(ActionBase):
         args = self._task.args
         among = args.get("among", task_vars["ansible_play_hosts_all"])
         results = {server: task_vars["hostvars"][server].get(args["result"]) for server in among}
-        limit = args.get("max_fail")
-        most = None if limit in (None, "") else int(limit)
-        known, needed, on_fail = args.get("known") or {}, args.get("needed") or (), args.get("on_fail") or "back"
-        last = boolean(args.get("last") or False)
-        gate = fleet.folded(known, results, args["rung"], most, needed, on_fail, last)
-        differ, joins = _agreed(args, gate) if args.get("job") and not gate["shut"] else ("", {})
-        if differ:
-            gate.update(shut=True, bad=list(among), whys=dict.fromkeys(among, untouched(differ)))
-        if args.get("why") and not gate["whys"]:  # no server's own word: what failed, failed for all of them
-            gate["whys"] = dict.fromkeys(among, str(args["why"]))
-        gate = fleet.approved(gate, str(args.get("expect") or ""))
-        if gate["shut"]:
-            told = differ or "; ".join(f"{server}: {gate['whys'][server]}" for server in gate["bad"])
-            return {**gate, "failed": True, "msg": f"Not beyond {args['rung']}. {told}"}
-        return {**gate, "joining": joins, "changed": False, "warnings": _parted(args, gate)}
+        known = args.get("known") or {}
+        if not args.get("turn"):
+            return _answer(args, *_folded(args, known, among, results))
+        job, turn = args["turns"], args["turn"]
+        if args.get("why"):
+            args = {**args, "why": turns.taken_along(known, job, turn) or args["why"]}
+        gate, differ = _folded(args, turns.gate_of(known, job, turn), among, results)
+        if args.get("built"):
+            gate["built"] = {name: args["built"][name] for name in ("image", "notes") if name in args["built"]}
+        gates = turns.approved(turns.passed(known, job, turn, gate), str(args.get("expect") or ""))
+        return {**gates, **_of_turn(args, gates, turn, differ)}
+
+
+def _folded(args: Any, known: Any, among: Any, results: Any) -> tuple[dict[str, Any], str]:
+    """The gate after this rung, and why the job may not begin on servers that differ."""
+    limit, last = args.get("max_fail"), boolean(args.get("last") or False)
+    most = None if limit in (None, "") else int(limit)
+    needed, on_fail = args.get("needed") or (), args.get("on_fail") or "back"
+    gate = fleet.folded(known, results, args["rung"], most, needed, on_fail, last)
+    differ, joins = _agreed(args, gate) if args.get("job") and not gate["shut"] else ("", {})
+    if differ:
+        gate.update(shut=True, bad=list(among), whys=dict.fromkeys(among, untouched(differ)))
+    if args.get("why") and not gate["whys"]:  # no server's own word: what failed, failed for all of them
+        gate["whys"] = dict.fromkeys(among, str(args["why"]))
+    return {**gate, "joining": joins}, differ
+
+
+def _answer(args: Any, gate: Any, differ: str) -> dict[str, Any]:
+    if gate["shut"]:
+        return {**gate, "failed": True, "msg": _not_beyond(args["rung"], gate, differ)}
+    return {**gate, "changed": False, "warnings": _parted(args, gate)}
+
+
+def _of_turn(args: Any, gates: Any, turn: str, differ: str) -> dict[str, Any]:
+    """How the task of a turn ends: of several services, the one that keeps all of them back is named."""
+    services, alone = gates["services"], len(gates["services"]) == 1
+    shut = [name for name, gate in services.items() if gate.get("shut")]
+    if args.get("max_fail") in (None, "") or not shut:
+        return {"changed": False, "warnings": _parted(args, services[turn])}
+    told = {name: _not_beyond(args["rung"], services[name], differ if name == turn else "") for name in shut}
+    return {"failed": True, "msg": " ".join(text if alone else f"{name}: {text}" for name, text in told.items())}
+
+
+def _not_beyond(rung: str, gate: Any, differ: str) -> str:
+    """Why nobody goes on."""
+    told = differ or "; ".join(f"{server}: {gate['whys'][server]}" for server in gate["bad"])
+    return f"Not beyond {rung}. {told}"
 
 
 def _agreed(args: Any, gate: Any) -> tuple[str, dict[str, Any]]:

@@ -13,17 +13,19 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import turns
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.agreement import refuse_twice
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import STARTS, asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, StackswapError, untouched
 
 GROUP = "stackswap"
+SEVERAL = ("build", *STARTS)  # the kinds that may be for several services
 OWN = {  # what the role itself sets; a play before this one in the same run may have
     f"stackswap_{name}"
     for name in (
-        "alone asked back behind buildx built called candidates claimed fetched file gate heard here joined kind "
+        "asked back behind buildx built called candidates claimed fetched file gate gates heard here joined kind "
         "left live looked made maintained others planned proxy_image pruned pulled python ready reported "
-        "running server settled shared spared status tested told wave"
+        "running server settled shared spared status tested told turn wanted wave"
     ).split()
 }
 
@@ -38,24 +40,40 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         names = [name for name in task_vars if name.startswith("stackswap_") and name not in OWN]
         given = {name: self._templar.template(task_vars[name]) for name in names}
-        servers = list(task_vars["groups"].get(GROUP, ()))
-        joins, known = self._task.args.get("joining") or {}, self._task.args.get("known") or {}
-        if joins:
-            given.update(stackswap_version=joins["version"], stackswap_job=known["id"])
+        servers, known = list(task_vars["groups"].get(GROUP, ())), self._task.args.get("known") or {}
         try:
-            where = task_vars.get("inventory_dir") or os.getcwd()
-            told = asked(self._task.args["kind"], given, servers, where, task_vars["groups"])
-            _refuse_missing(told)
-            _refuse_nobody(told, task_vars["ansible_play_hosts_all"])
             refuse_twice(_places(servers, task_vars["hostvars"]))
-            _refuse_no_page(told)
+            if self._task.args["kind"] not in SEVERAL:
+                return {"changed": False, **self._told(given, servers, task_vars)}
+            asks = [self._told(one, servers, task_vars) for one in self._each(given, task_vars)]
         except StackswapError as error:
             return {**known, "failed": True, "msg": untouched(error.what), "cause": error.cause}
+        if known:
+            asks = [{**known["services"], asks[0]["service"]: asks[0]}[name] for name in known["order"]]
+        return {"changed": False, **turns.opened(known.get("run") or uuid.uuid4().hex, asks, servers)}
+
+    def _each(self, given: dict[str, Any], task_vars: Any) -> list[dict[str, Any]]:
+        """The variables for each service; of one that servers join, with what they join."""
+        joins, known = self._task.args.get("joining") or {}, self._task.args.get("known") or {}
+        if known:
+            more = {"stackswap_version": joins["version"], "stackswap_job": known["id"]}
+            return [{**given, **more, "stackswap_service": self._task.args["service"]}]
+        named = turns.names(given.get("stackswap_service"), given.get("stackswap_services"))
+        job = {"stackswap_job": given.get("stackswap_job") or _id(task_vars)}
+        return [{**given, **job, "stackswap_service": name} for name in named]
+
+    def _told(self, given: dict[str, Any], servers: Sequence[str], task_vars: Any) -> dict[str, Any]:
+        """What is asked of one service, and of which servers of this run."""
+        where = task_vars.get("inventory_dir") or os.getcwd()
+        told = asked(self._task.args["kind"], given, servers, where, task_vars["groups"])
+        _refuse_missing(told)
+        _refuse_nobody(told, task_vars["ansible_play_hosts_all"])
+        _refuse_no_page(told)
         builder = next(iter(task_vars["groups"].get("stackswap_builder", ())), "localhost")
         told = {**told, **_who(given, task_vars), "kind": _kind(given, told), "replicas": _replicas(servers, task_vars)}
         mine = [server for server in servers if server in told.get("places", servers)]
         told = {**told, **_played(told["main"], mine, task_vars), "builder": builder}
-        return {"changed": False, **told, **_of_peers(told, joins)}
+        return {**told, **_of_peers(told, self._task.args.get("joining"))}
 
 
 def _of_peers(told: dict[str, Any], joins: Any) -> dict[str, Any]:
@@ -114,7 +132,10 @@ def _kind(given: dict[str, Any], told: dict[str, Any]) -> str:
 
 def _who(given: dict[str, Any], task_vars: Any) -> dict[str, str]:
     """The job's id and who runs it: as told, as AWX tells it, else made up."""
-    awx = task_vars.get("awx_job_id") or task_vars.get("tower_job_id")
-    made = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
     by = task_vars.get("awx_user_name") or task_vars.get("tower_user_name") or os.environ.get("USER") or ""
-    return {"id": str(given.get("stackswap_job") or (f"awx-{awx}" if awx else made)), "by": str(by)}
+    return {"id": str(given.get("stackswap_job") or _id(task_vars)), "by": str(by)}
+
+
+def _id(task_vars: Any) -> str:
+    awx = task_vars.get("awx_job_id") or task_vars.get("tower_job_id")
+    return f"awx-{awx}" if awx else f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"

@@ -11,7 +11,14 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet, processes, pruned, status, variables
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (
+    document,
+    processes,
+    pruned,
+    status,
+    turns,
+    variables,
+)
 
 
 class ActionModule(ActionBase):
@@ -32,11 +39,15 @@ class ActionModule(ActionBase):
             else:
                 strict = variables.flag(args.get("strict") or False)
                 report = status.status_of(found, gate, args["job"], strict, _places(self._templar, servers, task_vars))
+        elif "order" in args["job"]:
+            report = turns.report_of(args.get("gates") or {}, args["job"])
         else:
-            report = fleet.report_of(gate, servers, args["job"], args.get("built") or None, args.get("notes") or ())
+            report = document.report_of(gate, servers, args["job"], args.get("built") or None, args.get("notes") or ())
         Display().display(report["line"])
         stats = {"data": {"stackswap_report": report}, "per_host": False, "aggregate": False}
-        return {"changed": False, "msg": report["line"], "answers": report["answers"], "ansible_stats": stats}
+        told = {"changed": False, "msg": report["line"], "answers": report["answers"], "ansible_stats": stats}
+        came_to = turns.came_to(args.get("gates") or {}, args["job"]) if "order" in args["job"] else ""
+        return {**told, "outcome": came_to}
 
 
 def _places(templar: Any, servers: Any, task_vars: Any) -> dict[str, Any]:

@@ -29,13 +29,18 @@ def bound(seen: Observed, release: Release | None, digests: Mapping[str, str], p
 
 
 def token(hashes: Mapping[str, str]) -> str:
-    """The hash of the fleet's plan; '' where there is none."""
+    """The hash of the fleet's plan; '' where there is none. hashes: of all plans, by their places."""
     told = sorted(hashes.items())
     return "-".join([_hash(told)[:WHOLE], *(one[:PART] for dummy, one in told)]) if told else ""
 
 
+def place(service: str, server: str, alone: bool) -> str:
+    """Where a plan is for: a server, and with several services which of these. alone: the job is for one."""
+    return server if alone else f"{service}/{server}"
+
+
 def differing(expected: str, hashes: Mapping[str, str]) -> list[str]:
-    """The servers whose plan is other than was expected; all of them where that cannot be told apart."""
+    """The places whose plan is other than was expected; all of them where that cannot be told apart."""
     if expected == token(hashes):
         return []
     parts, told = expected.split("-")[1:], sorted(hashes.items())

@@ -13,10 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import approval
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, explain
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import loss
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.last_line import line
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.outcomes import (
     BACK,
     GONE,
@@ -24,10 +21,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.outcomes impor
     NEW,
     UNCHANGED,
     UNKNOWN,
-    got,
     outcome,
-    together,
-    whole,
 )
 
 __all__ = [
@@ -45,17 +39,13 @@ __all__ = [
     "UNCHANGED",
     "UNKNOWN",
     "UNREACHABLE",
-    "approved",
     "blank",
     "ended",
     "folded",
-    "line",
     "merged",
     "outcome",
     "refused",
-    "report_of",
     "scripts",
-    "together",
     "waves",
     "why",
     "word",
@@ -64,6 +54,7 @@ DONE, FAILED, UNREACHABLE, MISSING = "done", "failed", "unreachable", "missing"
 CLIMBS = ("live", "settled", "absent")  # who is asked for these and not heard of may serve either
 TAKEN = ("claimed", "held", "superseded")  # another job's servers are in no budget: one job deploys everywhere
 AFTER = "after"  # what is folded when the job has ended
+FETCHED = "fetched"  # who has fetched tells which image it has
 LISTS = ("callbacks", "warnings", "drains", "notes")
 
 
@@ -114,6 +105,7 @@ def folded(
     late = {server for server in results if rung == "settled" and (known.get("fleet") or {}).get(server, DONE) == DONE}
     gate["held"] = sorted(late & {*bad} if rung == "settled" else climbed - {*bad} if on_fail == "hold" else ())
     gate["notes"] = {**(known.get("notes") or {}), **_noted(results)}
+    gate["images"] = {**(known.get("images") or {}), **(_imaged(results) if rung == FETCHED else {})}
     came_to = rung if last and not bad else known.get("outcome") if rung == AFTER else ended(gate)
     return {**gate, "scripts": scripts(reports), "outcome": came_to}
 
@@ -134,6 +126,11 @@ def _noted(results: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
     """What servers tell besides, where that is not in a HostReport."""
     found = {server: (result or {}).get("notes") for server, result in results.items()}
     return {server: notes for server, notes in found.items() if notes and not (results[server] or {}).get("stackswap")}
+
+
+def _imaged(results: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """The image that each server has for the job."""
+    return {server: result["image"] for server, result in results.items() if result and result.get("image")}
 
 
 def scripts(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -182,19 +179,6 @@ def _size(asked: Any, total: int) -> int:
     return max(1, math.ceil(total * min(count, 100) / 100)) if found[2] else count
 
 
-def approved(gate: Mapping[str, Any], expected: str) -> dict[str, Any]:
-    """The gate after a plan was looked at anew: shut if any server's is other than was expected."""
-    if not expected or gate["shut"]:
-        return dict(gate)
-    reports = gate["reports"]
-    others = approval.differing(expected, {server: str(reports[server].get("plan_hash", "")) for server in reports})
-    if not others:
-        return dict(gate)
-    whys = {**gate["whys"], **{server: approval.told(reports[server]) for server in others}}
-    fleet = {**gate["fleet"], **dict.fromkeys(others, FAILED)}
-    return {**gate, "fleet": fleet, "whys": whys, "bad": sorted({*gate["bad"], *others}), "shut": True}
-
-
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
@@ -227,45 +211,6 @@ def _joined(known: Mapping[str, Any], report: Mapping[str, Any], name: str) -> l
     """What was told in all calls; what was told before is not told again."""
     found = [*known.get(name, ()), *report.get(name, ())]
     return [one for number, one in enumerate(found) if name in ("callbacks", "drains") or one not in found[:number]]
-
-
-def report_of(
-    gate: Mapping[str, Any], servers: Sequence[str], job: Mapping[str, Any], built: Any, notes: Sequence[str] = ()
-) -> dict[str, Any]:
-    """stackswap_report: the one document that a job gives out. notes: what the build has told."""
-    reports = gate.get("reports") or {}
-    climbed = gate.get("climbed", ())
-    told = {s: {**(reports.get(s) or _unheard(job)), "outcome": got(reports.get(s), s in climbed)} for s in servers}
-    users = whole(told)
-    answers = {server: text for server, text in (gate.get("whys") or {}).items() if server in servers}
-    service: dict[str, Any] = {"version": job.get("version") or "", "outcome": users, "servers": told}
-    counted = loss.summed(server.get("loss") for server in told.values())
-    if counted:
-        service["loss"] = counted
-    notes = [*notes, *(f"{server}: {note}" for server, told in (gate.get("notes") or {}).items() for note in told)]
-    service.update({name: value for name, value in (("image", built), ("notes", notes)) if value})
-    if job.get("promote") == "no":
-        service["promote"] = "no"
-    report = {
-        "v": 1,
-        "job": {name: job[name] for name in ("id", "kind", "environment", "by") if name in job},
-        "status": "failed" if answers or gate.get("shut") else "successful",
-        "outcome": users,
-        "services": {job["service"]: service} if job.get("service") else {},
-        "answers": answers,
-        **({"loss": counted} if counted and job.get("service") else {}),
-        "line": "",
-    }
-    hashes = {s: one["plan_hash"] for s, one in told.items() if one.get("check") and one.get("plan_hash")}
-    if hashes and len(hashes) == len(told) and not answers:
-        report["plan_hash"] = approval.token(hashes)
-    text = str(job.get("said") or "") or line(report, str(job.get("service") or ""))
-    return {**report, "line": " ".join([f"{text.rstrip('.')}.", *(f"{note}." for note in notes)]) if notes else text}
-
-
-def _unheard(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The report of a server that never answered."""
-    return {**blank(str(job.get("service") or ""), job["environment"], "observed"), "heard": False}
 
 
 def blank(service: str, environment: str, rung: str, job: str = "") -> dict[str, Any]:

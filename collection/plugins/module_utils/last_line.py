@@ -50,14 +50,13 @@ def _tested(server: Mapping[str, Any]) -> str:
 
 
 def _planned(report: Mapping[str, Any], servers: Mapping[str, Mapping[str, Any]]) -> str:
-    """The steps, once for all servers that have the same; and the hash that binds a deploy to them."""
+    """The steps of a plan that can be approved, once for all servers that have the same."""
     if not report.get("plan_hash"):
         return ""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, one in servers.items():
         groups.setdefault(tuple(one.get("plan") or ("nothing to do",)), []).append(name)
-    steps = "".join(f"\n{' '.join(on)}:" + "".join(f"\n  {step}" for step in plan) for plan, on in groups.items())
-    return f"{steps}\nTo do exactly this, or nothing if anything is other by then: --expect {report['plan_hash']}"
+    return "".join(f"\n{' '.join(on)}:" + "".join(f"\n  {step}" for step in plan) for plan, on in groups.items())
 
 
 def _left_line(servers: Mapping[str, Mapping[str, Any]], service: str) -> str:
@@ -148,7 +147,8 @@ def _bad_line(report: Mapping[str, Any], told: Mapping[str, Any], service: str) 
     heading = head.get(told["outcome"], "MIXED" if told["outcome"] == MIXED else "UNKNOWN")
     whose = "" if everywhere or not server else f"{server}: "
     counted = "" if told["outcome"] == UNCHANGED else counted_line(told)
-    return f"{heading}: {whose}{what}.{_users(told)}{counted}{_ways_out(told, service)}"
+    name = f"{service} " if len(report["services"]) > 1 else ""
+    return f"{name}{heading}: {whose}{what}.{_users(told)}{counted}{_ways_out(told, service)}"
 
 
 def _users(told: Mapping[str, Any]) -> str:

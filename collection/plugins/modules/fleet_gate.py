@@ -62,6 +62,17 @@ options:
       - What preflight has read. With it the gate shuts where the servers serve different versions, unless the job
         has one of these serve everywhere.
     type: dict
+  turns:
+    description:
+      - What preflight has read of a job that may be for several services. With it, RV(services) has a gate for each,
+        and the task fails where that of any is shut.
+    type: dict
+  turn:
+    description: The service whose turn it is.
+    type: str
+  built:
+    description: What M(stackswap.bluegreen.image_build) answered, to be kept with the gate.
+    type: dict
   others:
     description: What M(stackswap.bluegreen.release_info) told of servers that this run leaves out, in a loop.
     type: dict
@@ -78,6 +89,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+run:
+  description: The run of the job that the gates are of.
+  returned: with O(turn)
+  type: str
+services:
+  description: The gate of every service by its name. What is described below is found there then, and not at the top.
+  returned: with O(turn)
+  type: dict
+images:
+  description: The image that each server has for the job, once it was fetched.
+  returned: always
+  type: dict
 fleet:
   description: The word of every server.
   returned: always
@@ -104,7 +127,7 @@ joining:
   description:
     - With O(job), where servers that serve nothing join what the others serve, these C(servers), the C(version), its
       C(digest), and the C(peers) that have it.
-  returned: success
+  returned: always
   type: dict
 held:
   description: The servers that stay live though the job has failed, or failed there.

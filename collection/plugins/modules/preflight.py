@@ -37,6 +37,9 @@ options:
   known:
     description: With O(joining), what was read before. The job keeps its id.
     type: dict
+  service:
+    description: With O(joining), the service in question.
+    type: str
   joining:
     description: What M(stackswap.bluegreen.fleet_gate) found that servers join. The job is for that version then.
     type: dict
@@ -51,6 +54,30 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+services:
+  description:
+    - Of a job that builds or starts something, what is asked of each service, by its name. What is described below for
+      one service is found there. A job of another kind is for one, and answers all of it at the top.
+  returned: success
+  type: dict
+order:
+  description: The services in the order in which they have their turns.
+  returned: success
+  type: list
+  elements: str
+claims:
+  description: The services in the order in which they are claimed, the same for all jobs.
+  returned: success
+  type: list
+  elements: str
+alone:
+  description: Whether the job is for one service on one server, which waits for nobody.
+  returned: success
+  type: bool
+run:
+  description: A word that no other run of a job has.
+  returned: success
+  type: str
 id:
   description: The id of the job.
   returned: success

@@ -25,6 +25,9 @@ options:
   gate:
     description: What the last M(stackswap.bluegreen.fleet_gate) answered.
     type: dict
+  gates:
+    description: What the last M(stackswap.bluegreen.fleet_gate) answered, of a job that may be for several services.
+    type: dict
   servers:
     description: The servers to report of. Defaults to all of the play.
     type: list
@@ -62,4 +65,8 @@ answers:
   description: Why a server failed, by its name.
   returned: always
   type: dict
+outcome:
+  description: With O(gates), how the job ended. One of V(live), V(ready), V(back) and V(failed).
+  returned: always
+  type: str
 """

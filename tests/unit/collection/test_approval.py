@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import approval, fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import approval, document, fleet, turns
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Container, Observed, Placement, Release
@@ -72,9 +72,14 @@ def gate(**results: Any) -> dict[str, Any]:
     return fleet.folded({}, results, "planned", 0)
 
 
+def gates(**results: Any) -> dict[str, Any]:
+    """The gates of a job on one service after these answers."""
+    return turns.passed({}, {"run": "r1", "order": ["shop"]}, "shop", gate(**results))
+
+
 def test_a_check_tells_the_steps_and_the_hash() -> None:
     """The steps once for servers that have the same."""
-    report = fleet.report_of(gate(web1=planned("web1"), web2=planned("web2")), ["web1", "web2"], JOB, None)
+    report = document.report_of(gate(web1=planned("web1"), web2=planned("web2")), ["web1", "web2"], JOB, None)
     assert report["plan_hash"] == approval.token(dict.fromkeys(("web1", "web2"), bound()))
     assert f"\nweb1 web2:\n  {PLAN[0]}\n  {PLAN[1]}\n" in report["line"]
     assert report["line"].endswith(f"--expect {report['plan_hash']}")
@@ -82,10 +87,12 @@ def test_a_check_tells_the_steps_and_the_hash() -> None:
 
 def test_a_gate_that_expects_this_plan_lets_it_pass_and_no_other() -> None:
     """Shut, with the one server named that differs and how it is now."""
-    before = gate(web1=planned("web1"), web2=planned("web2"))
-    expected = approval.token({server: report["plan_hash"] for server, report in before["reports"].items()})
-    assert fleet.approved(before, expected) == before and fleet.approved(before, "") == before
-    after = fleet.approved(gate(web1=planned("web1"), web2=planned("web2", "1.1", "sha256:77")), expected)
+    before = gates(web1=planned("web1"), web2=planned("web2"))
+    reports = before["services"]["shop"]["reports"]
+    expected = approval.token({server: report["plan_hash"] for server, report in reports.items()})
+    assert turns.approved(before, expected) == before and turns.approved(before, "") == before
+    other = turns.approved(gates(web1=planned("web1"), web2=planned("web2", "1.1", "sha256:77")), expected)
+    after = other["services"]["shop"]
     assert (after["shut"], after["bad"]) == (True, ["web2"])
     assert after["whys"]["web2"] == (
         "its plan is other than the one that was approved: 1.1 is live in blue, "

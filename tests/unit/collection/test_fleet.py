@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, asked, fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, asked, document, fleet
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 
 AWAY = {"unreachable": True, "msg": "no route to host"}
@@ -23,7 +23,7 @@ def said(serving: str = "1.0", before: str = "1.0", cause: str = "", steps: tupl
 
 def told(gate: dict[str, Any], *servers: str, **job: str) -> dict[str, Any]:
     """The document of a job that ended so."""
-    return fleet.report_of(gate, servers, {**JOB, **job}, None)
+    return document.report_of(gate, servers, {**JOB, **job}, None)
 
 
 # -- the budget

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import document, fleet
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import service as services
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, Claimed
@@ -152,6 +152,6 @@ def test_the_last_line(serving: bool, line: str) -> None:
     old = {"release": "a", "version": "1", "slot": "blue"} if serving else None
     server = {**fleet.blank("shop", "test", "absent"), "before": old, "changed": serving}
     job = {"id": "j", "kind": "remove", "environment": "test", "service": "shop", "version": ""}
-    report = fleet.report_of({"reports": {"web1": server}, "whys": {}}, ["web1"], job, None)
+    report = document.report_of({"reports": {"web1": server}, "whys": {}}, ["web1"], job, None)
     assert report["line"] == line_of(report, ()) == line
     assert report["outcome"] == ("gone" if serving else "unchanged")

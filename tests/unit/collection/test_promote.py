@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import claims, fleet, service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import claims, document, fleet, service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import NotReady, choose
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, Superseded
@@ -149,6 +149,6 @@ def test_the_last_line_says_how_to_promote() -> None:
     gate = fleet.folded({}, {"web1": {"stackswap": report}}, "ready", 0, last=True)
     assert gate["outcome"] == "ready"
     job = {"id": "j1", "kind": "deploy", "environment": "test", "service": "shop", "version": "2", "promote": "no"}
-    told = fleet.report_of(gate, ["web1"], job, None)
+    told = document.report_of(gate, ["web1"], job, None)
     wanted = "shop 2 is ready on web1; users get 1. Promote: stackswap deploy shop 2 -e stackswap_promote=only"
     assert (told["line"], told["outcome"]) == (wanted, "unchanged")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import document, fleet
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import choose
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order, Result, run
@@ -136,5 +136,5 @@ def test_the_last_line_says_restarted() -> None:
     old, new = ({"release": name, "version": "1", "slot": "blue"} for name in ("a", "a-r1"))
     server = {**fleet.blank("shop", "test", "settled"), "before": old, "serving": new, "previous": old}
     job = {"id": "j", "kind": "restart", "environment": "test", "service": "shop", "version": ""}
-    report = fleet.report_of({"reports": {"web1": server}, "whys": {}}, ["web1"], job, None)
+    report = document.report_of({"reports": {"web1": server}, "whys": {}}, ["web1"], job, None)
     assert report["line"] == line_of(report, ()) == "shop 1 was restarted on web1."

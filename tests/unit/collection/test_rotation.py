@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet, service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import document, fleet, service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import choose, secrets_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
@@ -143,7 +143,7 @@ def line(**servers: Any) -> str:
     told = {"before": {"release": "b", "version": "2"}, "serving": {"release": "a", "version": "1"}, "changed": True}
     gate = {"reports": {name: {**told, "steps": [], **more} for name, more in servers.items()}, "whys": {}}
     job = {"id": "1", "kind": "rollback", "environment": "test", "service": "shop"}
-    return str(fleet.report_of(gate, list(servers), job, None)["line"])
+    return str(document.report_of(gate, list(servers), job, None)["line"])
 
 
 def test_the_last_line_says_whose_secrets_and_what_is_to_be_known() -> None:
@@ -161,12 +161,12 @@ def test_what_a_build_and_a_fetch_tell_is_in_the_report_and_in_the_last_line() -
     gate = fleet.folded({}, {"web1": whole, "web2": {"changed": False}}, "fetched", 0)
     gate = fleet.folded(gate, {"web1": {"changed": True}, "web2": {}}, "ready", None)
     job = {"id": "1", "kind": "build", "environment": "test", "service": "shop", "version": "1"}
-    report = fleet.report_of(gate, ["web1", "web2"], job, {"name": "shop:1"}, ["2 files differ"])
+    report = document.report_of(gate, ["web1", "web2"], job, {"name": "shop:1"}, ["2 files differ"])
     assert report["services"]["shop"]["notes"] == ["2 files differ", "web1: the whole image was sent"]
     for kind, whys in (("build", {}), ("deploy", {}), ("deploy", {"web1": "no"})):
-        told = fleet.report_of({**gate, "whys": whys}, ["web1"], {**job, "kind": kind}, None, ["2 files differ"])
+        told = document.report_of({**gate, "whys": whys}, ["web1"], {**job, "kind": kind}, None, ["2 files differ"])
         assert told["line"].endswith(". 2 files differ. web1: the whole image was sent.")
-    assert "notes" not in fleet.report_of({}, [], job, {"name": "shop:1"})["services"]["shop"]
+    assert "notes" not in document.report_of({}, [], job, {"name": "shop:1"})["services"]["shop"]
 
 
 # -- what a job is asked

@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import document as collection_document
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet, outcomes
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import drain, loss
 from stackswap import errors
 from stackswap import loss as counted
@@ -225,8 +226,8 @@ def test_the_collection_adds_them_up_alike() -> None:
         theirs = functools.reduce(fleet.merged, story, None)
         assert mine is not None
         assert (mine, outcome(mine)) == (theirs, fleet.outcome(theirs))
-    for outcomes in itertools.product(("new", "back", "unchanged", "unknown"), repeat=3):
-        assert together(outcomes) == fleet.together(outcomes)
+    for each in itertools.product(("new", "back", "unchanged", "unknown"), repeat=3):
+        assert together(each) == outcomes.together(each)
 
 
 def test_a_report_is_read_back_as_it_was_written() -> None:
@@ -283,6 +284,40 @@ def test_the_last_line(servers: dict[str, Any], status: str, line: str) -> None:
     for server, report in servers.items():
         fold.add(Event("host.ok", {"stackswap": report}, server))
     assert document(fold, status)["line"] == line
+
+
+# -- several services
+
+
+@pytest.mark.parametrize("asked", ["shop,api", "all"])
+def test_a_lost_job_for_several_services_tells_of_each(asked: str) -> None:
+    """Version and outcome of every one, and which of them it was that failed."""
+    failed = {"cause": "exited", "what": "it exited", "serves": "", "kept": "", "next": ""}
+    fold = Fold("j1", "deploy", asked, "1.10")
+    fold.add(Event("play.started"))
+    fold.add(Event("host.ok", {"stackswap": said(serving=NEW)}, "web1"))
+    fold.add(Event("host.failed", {"stackswap": said(service="api", failed=failed), "ignored": True}, "web1"))
+    told = document(fold, "failed")
+    jsonschema.validate(told, SCHEMA)
+    assert {name: (one["version"], one["outcome"]) for name, one in told["services"].items()} == {
+        "shop": ("1.10", "new"),
+        "api": ("1.10", "unchanged"),
+    }
+    assert (told["outcome"], told["answers"]) == ("mixed", {"web1": "api: it exited"})
+    assert told["line"] == (
+        "MIXED: web1: api: it exited. Users get shop 1.10 everywhere. Users get api 1.9 everywhere. "
+        "Look: stackswap status"
+    )
+
+
+def test_a_server_that_never_spoke_is_unknown_for_every_service_that_was_asked_for() -> None:
+    """By their names; where all were asked for, nobody knows theirs."""
+    for asked, names in (("shop,api", {"shop", "api"}), ("shop", {"shop"}), ("all", set())):
+        fold = Fold("j1", "deploy", asked)
+        fold.add(Event("play.started"))
+        fold.add(Event("host.unreachable", {"msg": "no route"}, "web1"))
+        told = document(fold, "failed")
+        assert {*told["services"]} == names and told["outcome"] == "unknown"
 
 
 # -- what users lost
@@ -375,7 +410,7 @@ def test_both_documents_tell_what_was_lost() -> None:
         fold.add(Event("host.ok", {"action": "stackswap.bluegreen.release", "stackswap": call}, "web1"))
         gate = fleet.folded(gate, {"web1": {"stackswap": call}}, call["rung"], 0)
     job = {"id": "j1", "kind": "deploy", "environment": "test", "service": "shop", "version": "1.10"}
-    ours, theirs = document(fold, "successful"), fleet.report_of(gate, ["web1"], job, None)
+    ours, theirs = document(fold, "successful"), collection_document.report_of(gate, ["web1"], job, None)
     for one in (ours, theirs):
         jsonschema.validate(one, SCHEMA)
         assert one["loss"] == one["services"]["shop"]["loss"] == {"verdict": "none", "lost": 0, "requests": 70}

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from stackswap.events import Event
 from stackswap.report import Ending, judge
 from stackswap.show import choose, screen
 from stackswap.show.lines import Lines
@@ -95,6 +96,36 @@ def test_the_table_has_a_row_for_each_server() -> None:
     text = drawn("failed", "live", TERM="xterm")
     assert "serves now: 1.9 serves" in text
     assert re.search(r"^web1 +done: Report +0 s +1\.9", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "line", "serves"),
+    [
+        ("shop,api", "web1          api: Go live: routed", "shop 1, api 2"),
+        ("all", "web1          api: Go live: routed", "shop 1, api 2"),
+        ("api", "web1          Go live: routed", "2"),
+    ],
+)
+def test_services_are_named_where_a_job_is_for_several(asked: str, line: str, serves: str) -> None:
+    """In the lines, and in the table's column of what serves."""
+    shown = {}
+    for output in ("plain", "live"):
+        out = io.StringIO()
+        drawing = screen(output, out, io.StringIO(), {"TERM": "xterm"}, False)
+        events = [Event("job.started", {"service": asked}), Event("play.started")]
+        for service, version in (("shop", "1"), ("api", "2")) if asked != "api" else (("api", "2"),):
+            report = {
+                "service": service,
+                "steps": [{"verb": "route", "did": "routed"}],
+                "serving": {"version": version},
+            }
+            events.append(Event("host.ok", {"stackswap": report}, "web1", "Go live"))
+        for event in events:
+            drawing.event(event.envelope("j1", 1, TS))
+        drawing.finish(judge(folded([]), Ending(rc=0)))
+        shown[output] = out.getvalue()
+    assert line in shown["plain"]
+    assert re.search(rf"^web1 +done: Go live +\d+ s +{serves} *deploy only", shown["live"], re.MULTILINE), shown["live"]
 
 
 class Terminal(io.StringIO):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import document, fleet
 from stackswap.events import Event
 from stackswap.fold import Fold
 from stackswap.job import Clocks, Patience, Running
@@ -24,7 +24,8 @@ def ended(code: int, text: str = "") -> Report:
     """An exec that came to its end."""
     server = {**fleet.blank("shop", "test", "observed"), "before": NOW, "serving": NOW, "figures": {"exit_code": code}}
     job = {"id": "j", "kind": "exec", "environment": "test", "service": "shop", "version": ""}
-    report = fleet.report_of({"reports": {"web1": server}, "whys": {"web1": text} if text else {}}, ["web1"], job, None)
+    whys = {"web1": text} if text else {}
+    report = document.report_of({"reports": {"web1": server}, "whys": whys}, ["web1"], job, None)
     fold = Fold("j", "exec", "shop")
     for event in (Event("play.started"), Event("play.ended", {"report": report})):
         fold.add(event)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
+from stackswap.fold import ALL
 from stackswap.report import Report
 
 QUIET = 30.0
@@ -22,9 +23,12 @@ class Lines:
         self._told: dict[str, str] = {}
         self._spoke: float | None = None
         self._doing: dict[str, str] = {}
+        self._several = False
 
     def event(self, envelope: Mapping[str, Any]) -> None:
         """Something happened."""
+        if envelope["type"] == "job.started":
+            self._several = _several(envelope["data"].get("service", ""))
         self._follow(envelope)
         for line in self._lines(envelope):
             self._say(line)
@@ -107,7 +111,8 @@ class Lines:
     def _line(self, envelope: Mapping[str, Any], what: str) -> str:
         task = f"{envelope['task']}: " if envelope.get("task") else ""
         server = envelope.get("host") or "-"
-        return f"{_clock(envelope['ts'])} {server:<12}  {task}{what}"
+        service = (envelope["data"].get("stackswap") or {}).get("service", "") if self._several else ""
+        return f"{_clock(envelope['ts'])} {server:<12}  {f'{service}: ' if service else ''}{task}{what}"
 
     def _say(self, line: str) -> None:
         self._spoke = None
@@ -142,6 +147,11 @@ def _progress(data: Mapping[str, Any]) -> str:
 
 def _by(data: Mapping[str, Any]) -> str:
     return {"signal": "", "deadline": ": its deadline passed"}.get(data.get("by", ""), "")
+
+
+def _several(service: str) -> bool:
+    """Whether a job is for more services than one, so that each is to be named."""
+    return "," in service or service == ALL
 
 
 def _clock(ts: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -20,13 +20,20 @@ STYLES = {"done": "green", "FAILED": "red", "UNREACHABLE": "red"}
 
 @dataclass(frozen=True)
 class Row:
-    """A server: what it does, since when, and what it serves."""
+    """A server: what it does, since when, and which version it serves of each service."""
 
     phase: str = ""
     since: float = 0.0
     took: float | None = None
     last: str = ""
-    serving: str = ""
+    serves: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def serving(self) -> str:
+        """The version; of several services each with its name."""
+        if len(self.serves) == 1:
+            return next(iter(self.serves.values()))
+        return ", ".join(f"{name} {version}".rstrip() for name, version in self.serves.items())
 
     def elapsed(self, now: float) -> float:
         """Seconds in this phase."""
@@ -88,10 +95,13 @@ class Table(Lines):
 
     def _ended(self, row: Row, kind: str, envelope: Mapping[str, Any], now: float) -> Row:
         report = envelope["data"].get("stackswap") or {}
-        serving = (report.get("serving") or {}).get("version", row.serving)
+        serves = dict(row.serves)
+        if report:
+            service = report.get("service", "")
+            serves[service] = (report.get("serving") or {}).get("version", serves.get(service, ""))
         word = {"host.failed": "FAILED", "host.unreachable": "UNREACHABLE"}.get(kind, "done")
         phase = f"{word}: {envelope.get('task') or ''}"
-        return replace(row, phase=phase, last=phase, took=row.elapsed(now), serving=serving)
+        return replace(row, phase=phase, last=phase, took=row.elapsed(now), serves=serves)
 
     def _grid(self, now: float) -> Grid:
         grid = Grid(box=None, pad_edge=False)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.fleet import waves
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.turns import gate_of
 
 
 class FilterModule:
@@ -14,4 +14,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """By name."""
-        return {"waves": waves}
+        return {"gate": gate_of}
