@@ -329,7 +329,7 @@ def test_a_folder_lies_nowhere_else(name: str) -> None:
 
 def test_a_stop_that_was_asked_for_before_the_call_is_heard_in_it(tmp_path: Path) -> None:
     """And the result is collected by the name alone."""
-    told = served_in(tmp_path, {"name": "job-1", "grace": 0, "stop": True})
+    told = served_in(tmp_path, {"name": "job-1", "grace": -1, "stop": True})
     assert told["detached"] == str(tmp_path / "run" / "job-1")
     wait_for((tmp_path / "run" / "job-1" / "result").exists)
     assert served_in(tmp_path, {"collect": "job-1"}) == {"msg": "asked"}
