@@ -397,6 +397,11 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
     try:
         assert f"redis runs on web1 at {PLACE}-redis:6379" in run()
         assert "redis runs, nothing had to be changed on web1" in run()
+        seen = run("status.yml")
+        assert re.search(rf"web1 redis {images.BUSYBOX} running healthy 20", seen) and "DRIFT" not in seen, seen
+        assert "DRIFT: redis on web1 is not made as the inventory asks" in run("status.yml", secrets={"PASS": "new"})
+        assert "DRIFT: the inventory does not know the backing service redis on web1" in here("status.yml")[1]
+        assert "BACKING" not in run("status.yml", "-e", "stackswap_service=shop")
         attached = {"stackswap_services": {"shop": {**SHOP, "image": images.BUSYBOX, "attach": ["redis"]}}}
         done, before = run("deploy.yml", "-e", json.dumps(attached), *asked("shop", "1.0.0")), docker(*ours)
         assert done.startswith("0 ") and docker(*ours) == before, done

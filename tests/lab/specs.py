@@ -331,7 +331,7 @@ ENTRY_POINTS = {  # name: what it does, what must be given, what may be given
         "Tell what serves",
         "Tells what serves on every server of the stack and changes nothing. Without a service it tells of all.",
         (),
-        ("service", "exit_status", "history", "kept", *DEFINED, "proxy"),
+        ("service", "exit_status", "history", "kept", "backing", *DEFINED, "proxy"),
     ),
     "selftest": (
         "Prove what is promised",

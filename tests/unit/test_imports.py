@@ -25,7 +25,7 @@ PURE = (
     *("guards", "last_line", "outcomes", "phases", "phases/*", "traffic"),
     *("joining", "mounts", "document", "turns"),
     *("persistent", "barrier", "attached", "baked", "counts", "history", "status", "selftest", "window", "pruned"),
-    *("room", "spare"),
+    *("room", "spare", "standing"),
     *(
         "approval",
         "arguments",

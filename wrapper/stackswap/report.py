@@ -81,6 +81,11 @@ class Report:
             for server, said in service["servers"].items()
         }
 
+    @property
+    def backing(self) -> Mapping[str, Any]:
+        """Of a status the backing services, by server."""
+        return dict(self.document.get("backing", {}))
+
     def raise_for_status(self) -> None:
         """Nothing, if all went well; else the exception for it."""
         if not self.ok:

@@ -16,6 +16,14 @@ Found = Mapping[str, Mapping[str, Any]]
 Places = Mapping[str, Mapping[str, Any]]
 
 
+BACKING = {
+    "absent": "{name} is not on {server}, where the inventory has it: stackswap backing {name}",
+    "differs": "{name} on {server} is not made as the inventory asks: stackswap backing {name}",
+    "unknown": "the inventory does not know the backing service {name} on {server}",
+    "elsewhere": "{name} is on {server}, and the inventory has it on another server",
+}
+
+
 class Finding(NamedTuple):
     """Something that ought to be otherwise, and the servers that it is about."""
 
@@ -30,6 +38,13 @@ def entries(found: Found) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield server, entry
 
 
+def standing(found: Found) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What each server told of each backing service."""
+    for server, result in found.items():
+        for one in result.get("backing") or ():
+            yield server, one
+
+
 def short(digest: str) -> str:
     """As much of a digest as people compare."""
     return digest.rpartition(":")[2][:DIGITS]
@@ -40,7 +55,8 @@ def short(digest: str) -> str:
 
 def sick(found: Found) -> list[Finding]:
     """Where users are not served, or would not be after a restart of the proxy."""
-    return [Finding((server,), f"{entry['service']} on {server} {why}") for server, entry, why in _troubles(found)]
+    ill = [Finding((server,), f"{entry['service']} on {server} {why}") for server, entry, why in _troubles(found)]
+    return [*ill, *_of_fallen(found)]
 
 
 def _troubles(found: Found) -> Iterator[tuple[str, Mapping[str, Any], str]]:
@@ -54,6 +70,15 @@ def _troubles(found: Found) -> Iterator[tuple[str, Mapping[str, Any], str]]:
             yield server, entry, f"has {one['running']} of {one['of']} {one['process']} of {one['version']} running"
         if entry["route"] != entry["file"]:
             yield server, entry, f"has {entry['route'] or 'nothing'} at the proxy and {entry['file']} in its file"
+
+
+def _of_fallen(found: Found) -> Iterator[Finding]:
+    """Backing services that do not serve; of those that nobody wants where they are, nobody expects it."""
+    for server, one in standing(found):
+        if one["drift"] in ("", "differs") and one["state"] != "running":
+            yield Finding((server,), f"{one['name']} on {server} is {one['state']}")
+        elif one["drift"] in ("", "differs") and one["health"] == "unhealthy":
+            yield Finding((server,), f"{one['name']} on {server} runs, and is not healthy")
 
 
 def idle(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -71,7 +96,7 @@ def drift(found: Found, places: Places | None = None) -> list[Finding]:
     places: of each service of the inventory, the servers that ought to have something of it.
     """
     heard = {server: result for server, result in found.items() if result.get("server")}
-    return [*_of_services(heard, places or {}), *_of_servers(heard), *_of_strangers(heard)]
+    return [*_of_services(heard, places or {}), *_of_servers(heard), *_of_strangers(heard), *_of_backing(heard)]
 
 
 def _of_services(found: Found, places: Places) -> Iterator[Finding]:
@@ -102,6 +127,12 @@ def _of_strangers(found: Found) -> Iterator[Finding]:
     for server, result in found.items():
         for name in result["server"]["strangers"]:
             yield Finding((server,), f"nobody knows the container {name} on {server}, which has a service's labels")
+
+
+def _of_backing(found: Found) -> Iterator[Finding]:
+    for server, one in standing(found):
+        if one["drift"]:
+            yield Finding((server,), BACKING[one["drift"]].format(name=one["name"], server=server))
 
 
 def _differ(noun: str, values: Mapping[str, str]) -> Iterator[Finding]:

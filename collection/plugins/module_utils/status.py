@@ -17,9 +17,17 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.drift import (
     entries,
     short,
     sick,
+    standing,
 )
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.fleet import UNCHANGED, UNKNOWN, blank
 
+BACKING_HEAD = ("SERVER", "BACKING", "IMAGE", "STATE", "HEALTH", "SINCE", "NOTE")
+BACKING_NOTES = {
+    "absent": "it is not there",
+    "differs": "not made as the inventory asks",
+    "unknown": "the inventory does not know it",
+    "elsewhere": "the inventory has it on another server",
+}
 HEAD = ("SERVER", "SERVICE", "LIVE", "DIGEST", "SLOT", "HEALTH", "SINCE", "PREVIOUS", "NOTE")
 
 
@@ -52,8 +60,17 @@ def status_of(
         "answers": answers,
         "sick": [one.what for one in ill],
         "drift": [one.what for one in differing],
-        "line": "\n".join([*table(found), *_details(found), *_said(found, ill, differing, unheard)]),
+        **_backing(found),
+        "line": "\n".join(
+            [*table(found), *backing_table(found), *_details(found), *_said(found, ill, differing, unheard)]
+        ),
     }
+
+
+def _backing(found: Found) -> dict[str, Any]:
+    """The backing services by server, where there are any."""
+    told = {server: [dict(one) for one in result.get("backing") or ()] for server, result in found.items()}
+    return {"backing": {server: rows for server, rows in told.items() if rows}} if any(told.values()) else {}
 
 
 def _details(found: Found) -> list[str]:
@@ -102,14 +119,37 @@ def table(found: Found) -> list[str]:
     rows = [_row(server, entry) for server, entry in entries(found)]
     if not rows:
         return [f"no service is known: {' '.join(found)}"]
-    widths = [max(map(len, column)) for column in zip(HEAD, *rows)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in (HEAD, *rows)]
+    return _columns(HEAD, rows)
+
+
+def backing_table(found: Found) -> list[str]:
+    """The same for the backing services, where there are any."""
+    rows = [_backing_row(server, one) for server, one in standing(found)]
+    return _columns(BACKING_HEAD, rows) if rows else []
+
+
+def _columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in (head, *rows)]
+
+
+def _backing_row(server: str, one: Mapping[str, Any]) -> tuple[str, ...]:
+    health = "NOT HEALTHY" if one["health"] == "unhealthy" else one["health"]
+    notes = [BACKING_NOTES[one["drift"]]] if one["drift"] else []
+    notes += [f"restarted {one['restarts']} times"] if one["restarts"] else []
+    cells = (one["image"], one["state"], health, _moment(one["since"]))
+    return (server, one["name"], *(str(cell or "-") for cell in cells), "; ".join(notes))
+
+
+def _moment(at: Any) -> str:
+    """A time of the engine's, to the minute."""
+    return str(at)[:16].replace("T", " ")
 
 
 def _row(server: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
     now, back = entry["serving"] or {}, entry["previous"] or {}
     health = ("healthy" if now.get("healthy") else "NOT HEALTHY") if now else "-"
-    since = str(now.get("since", ""))[:16].replace("T", " ")
+    since = _moment(now.get("since", ""))
     cells = (now.get("version"), short(now.get("digest", "")), now.get("slot"), health, since, back.get("version"))
     return (server, entry["service"], *(str(cell or "-") for cell in cells), _note(entry))
 
@@ -131,7 +171,7 @@ def _schedule(one: Mapping[str, Any]) -> str:
     if last is None:
         return f"{one['process']} {one['version']} at {one['schedule']}, has not run yet"
     how = f"FAILED: {last['error']}" if last["error"] else f"exit code {last['exit_code']} in {last['seconds']} s"
-    return f"{one['process']} {one['version']} at {one['schedule']}, last {last['at'][:16].replace('T', ' ')}: {how}"
+    return f"{one['process']} {one['version']} at {one['schedule']}, last {_moment(last['at'])}: {how}"
 
 
 def _process(one: Mapping[str, Any]) -> str:

@@ -27,6 +27,21 @@ options:
     description: Whether the releases that can be gone back to are told, with what stands in the way of each.
     type: bool
     default: false
+  backing:
+    description:
+      - All backing services by name, as C(stackswap_backing) of the inventory has them.
+      - With it those of this server are told, too, unless O(name) asks for a service alone.
+    type: dict
+  environment:
+    description: The environment whose backing services these are, with its C(name).
+    type: dict
+  servers:
+    description: The servers of the stack, in the order of the inventory.
+    type: list
+    elements: str
+  server:
+    description: The name of this server in the inventory.
+    type: str
   docker_host:
     description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
     type: str
@@ -110,6 +125,48 @@ services:
     draining:
       description: The slot that is no longer routed and still has sessions, and how many.
       type: dict
+backing:
+  description:
+    - One entry for each backing service that is on this server or ought to be.
+    - Nothing of them is told without O(backing).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: redis
+    environment:
+      description: The environment that it is of.
+      type: str
+      sample: production
+    image:
+      description: The image that its container is made from.
+      type: str
+      sample: redis:7
+    state:
+      description: The state of its container in the engine's words, empty where there is none.
+      type: str
+      sample: running
+    health:
+      description:
+        - V(healthy), V(unhealthy) or V(starting), by its check, else by whether it takes connections.
+        - Empty where it does not run or nobody knows its port.
+      type: str
+      sample: healthy
+    since:
+      description: Since when its container runs.
+      type: str
+    restarts:
+      description: How often the engine has started it again.
+      type: int
+    drift:
+      description:
+        - How it is not as O(backing) says. V(absent), V(differs), V(unknown) if O(backing) does not have it, or
+          V(elsewhere) if that has it on another server.
+        - Empty where it is as it ought to be.
+      type: str
 server:
   description: What all services of the server share.
   returned: success
@@ -159,6 +216,11 @@ def main() -> None:
         "name": {"type": "str"},
         "history": {"type": "int", "default": 0},
         "kept": {"type": "bool", "default": False},
+        # No sub-options here: the names are the inventory's own. So all of it is masked.
+        "backing": {"type": "dict", "no_log": True},
+        "environment": {"type": "dict"},
+        "servers": {"type": "list", "elements": "str"},
+        "server": {"type": "str"},
         "docker_host": {"type": "str"},
     }
     run_release_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import backing, backing_module
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import backing, backing_module, standing
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.asked import asked
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing import Found
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing_module import NotUp, Place
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Answer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import EngineFailed
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.info_module import backing_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Image
 from tests.lab.fake import FakeLocks, FakeRecords
 
+ROLE = Path(__file__).resolve().parents[3] / "collection" / "roles" / "stackswap"
 HERE, ONE = {"name": "production"}, ["web1"]
 REDIS = {"image": "redis:7", "volumes": ["redis:/data"]}
 
@@ -171,12 +177,19 @@ class Engine:
     def image(self, reference: str) -> Image | None:
         return Image(f"sha256:{reference}", healthcheck=self.checks)
 
-    def labelled(self, label: str, value: str) -> tuple[dict[str, Any], ...]:
-        return tuple(box for box in self.boxes.values() if box["labels"][label] == value)
+    def labelled(self, label: str, value: str = "") -> tuple[dict[str, Any], ...]:
+        return tuple(box for box in self.boxes.values() if value in ("", box["labels"][label]))
 
     def run_service(self, made: Mapping[str, Any]) -> str:
         name = f"c{len(self.did)}"
-        box = {"id": name, "address": made["Image"], "state": "running", "restarts": 0, "labels": made["Labels"]}
+        box = {
+            "id": name,
+            "address": made["Image"],
+            "image": made["Image"],
+            "state": "running",
+            "restarts": 0,
+            "labels": made["Labels"],
+        }
         run = {"name": made["name"], "started": "2026-01-01", "exit_code": 0, "oom_killed": False, "health": ""}
         run["health"] = "starting" if made.get("Healthcheck") or self.checks else ""
         self.boxes[name] = {**box, **run, "config": made["Labels"]["stackswap.config"], "policy": ALWAYS}
@@ -390,3 +403,128 @@ def test_one_that_leaves_is_stopped_and_its_volumes_stay(place: Place) -> None:
     assert backing_module.removed(place, key, "redis") == (True, "redis has left, its volumes stay")
     assert backing_module.removed(place, key, "redis") == (False, "redis is not here")
     assert place.engine.did[1:] == ["stop c0", "remove c0"]
+
+
+# -- what a status tells
+
+
+def told(place: Place, given: Any, server: str = "web1", deaf: str = "", **more: Any) -> list[dict[str, Any]]:
+    """Of the backing services of a server, by what the inventory has."""
+    probe = SimpleNamespace(replica=lambda address, port, health: Answer(error=deaf))
+    fx: Any = SimpleNamespace(records=place.records, probe=probe)
+    params = {
+        "backing": given,
+        "name": None,
+        "environment": HERE,
+        "servers": ["web1", "web2"],
+        "server": server,
+        **more,
+    }
+    found, doubts = backing_of(fx, place.engine, params)
+    assert not doubts
+    return found
+
+
+THERE = {"redis": {**REDIS, "listen": "192.0.2.1"}}
+
+
+@pytest.fixture
+def shared(place: Place) -> Place:
+    """A server of two with one that is as the inventory asks."""
+    (one,) = backing.parse(THERE, HERE, ["web1", "web2"]).values()
+    backing_module.present(place, one)
+    return place
+
+
+def test_one_that_is_as_asked_is_told_with_image_state_and_health(shared: Place) -> None:
+    """Health by its check, else by whether it takes connections."""
+    (row,) = told(shared, THERE)
+    assert row == {
+        "name": "redis",
+        "environment": "production",
+        "image": "redis:7",
+        "state": "running",
+        "health": "healthy",
+        "since": "2026-01-01",
+        "restarts": 0,
+        "drift": "",
+    }
+    assert told(shared, THERE, deaf="refused")[0]["health"] == "unhealthy"
+    (box,) = shared.engine.boxes.values()
+    box["health"] = "starting"
+    assert told(shared, THERE, deaf="refused")[0]["health"] == "starting"
+    box.update(state="exited", restarts=4)
+    row = told(shared, THERE)[0]
+    assert (row["state"], row["health"], row["restarts"], row["drift"]) == ("exited", "", 4, "")
+
+
+OTHERWISE = {
+    "other settings": ({**THERE["redis"], "env": {"A": "1"}}, "differs"),
+    "another secret": ({**THERE["redis"], "secrets": {"A": "1"}}, "differs"),
+    "another image": ({**THERE["redis"], "image": "redis:8"}, "differs"),
+    "another server": ({**THERE["redis"], "server": "web2"}, "elsewhere"),
+    "not at all": (None, "unknown"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+def test_one_that_is_not_as_the_inventory_has_it_is_drift(shared: Place, case: str) -> None:
+    """And reading it changes nothing."""
+    given, word = OTHERWISE[case]
+    did = [*shared.engine.did]
+    (row,) = told(shared, {"redis": given} if given else {})
+    assert (row["name"], row["drift"], row["state"]) == ("redis", word, "running")
+    assert shared.engine.did == did
+
+
+def test_one_that_is_nowhere_is_absent_where_it_ought_to_be(shared: Place) -> None:
+    """The other server has nothing, and ought to have nothing."""
+    shared.engine.boxes.clear()
+    (row,) = told(shared, THERE)
+    assert (row["name"], row["drift"], row["state"], row["image"]) == ("redis", "absent", "", "")
+    assert told(shared, THERE, server="web2") == []
+
+
+def test_what_another_environment_has_here_is_told_and_is_no_drift(shared: Place) -> None:
+    """Its own inventory knows it."""
+    (row,) = told(shared, {}, environment={"name": "staging"})
+    assert (row["environment"], row["drift"]) == ("production", "")
+
+
+def test_nothing_is_told_where_a_service_is_asked_for_or_no_inventory_is_given(shared: Place) -> None:
+    """Neither is about them."""
+    assert told(shared, THERE, name="shop") == told(shared, None) == []
+
+
+def test_an_inventory_that_is_wrong_does_not_keep_a_status_from_telling(shared: Place) -> None:
+    """It says what is wrong, and calls nothing unknown."""
+    fx: Any = SimpleNamespace(records=shared.records)
+    params = {"backing": {"redis": {"imgae": "x"}}, "name": "", "environment": HERE, "servers": ONE, "server": "web1"}
+    (row,), (doubt,) = backing_of(fx, shared.engine, params)
+    assert (row["name"], row["drift"], row["health"]) == ("redis", "", "")
+    assert "cannot be told: stackswap_backing.redis.imgae is not known" in doubt
+
+
+def test_of_several_containers_the_one_that_serves_is_told() -> None:
+    """One that was left over by a job that was cut off is the next job's."""
+    box = {"labels": {backing.LABEL: "production.redis"}, "started": "", "restarts": 0, "health": ""}
+    old, new = ({**box, "config": mark, "state": state} for mark, state in (("a", "exited"), ("b", "running")))
+    boxes = [standing.Box(one, one["config"]) for one in (old, new)]
+    for pair in (boxes, boxes[::-1]):
+        assert standing.rows(pair, {}, "production")[0]["image"] == "b"
+        (row,) = standing.rows(pair, {"production.redis": standing.Wanted("redis:7", "a")}, "production")
+        assert (row["image"], row["state"], row["drift"]) == ("redis:7", "exited", "")
+
+
+def test_an_image_is_called_by_its_name() -> None:
+    """By its digest where no name has stayed."""
+    assert standing.name_of(Image("sha256:1", tags=("redis:7",), digests=("redis@sha256:2",)), "x") == "redis:7"
+    assert standing.name_of(Image("sha256:1", digests=("redis@sha256:2",)), "x") == "redis@sha256:2"
+    assert standing.name_of(None, "sha256:0123456789abcdef") == "0123456789ab"
+
+
+def test_a_job_for_one_knows_the_servers_of_the_others() -> None:
+    """Its own server alone is played on, and the stack has more."""
+    tasks = yaml.safe_load((ROLE / "tasks" / "backing.yml").read_text())
+    (told,) = [task["stackswap.bluegreen.backing"] for task in tasks if "stackswap.bluegreen.backing" in task]
+    assert told["servers"] == "{{ groups['stackswap'] }}"

@@ -84,6 +84,62 @@ def test_a_service_that_a_server_lacks_is_drift() -> None:
     assert one == drift.Finding(("web2",), "shop is on web1 and not on web2")
 
 
+REDIS = {
+    "name": "redis",
+    "environment": "test",
+    "image": "redis:7",
+    "state": "running",
+    "health": "healthy",
+    "since": "2026-01-02T03:04:05.678Z",
+    "restarts": 0,
+    "drift": "",
+}
+BACKING = {
+    "absent": (
+        {"drift": "absent", "state": "", "health": ""},
+        [],
+        "redis is not on web1, where the inventory has it: ",
+    ),
+    "differs": ({"drift": "differs"}, [], "redis on web1 is not made as the inventory asks: stackswap backing redis"),
+    "unknown": ({"drift": "unknown", "state": "exited"}, [], "does not know the backing service redis on web1"),
+    "elsewhere": ({"drift": "elsewhere"}, [], "redis is on web1, and the inventory has it on another server"),
+    "ended": ({"state": "exited", "health": ""}, ["redis on web1 is exited"], ""),
+    "deaf": ({"health": "unhealthy"}, ["redis on web1 runs, and is not healthy"], ""),
+    "as asked": ({}, [], ""),
+    "of nobody knows what": ({"health": ""}, [], ""),
+}
+
+
+@pytest.mark.parametrize("case", BACKING)
+def test_a_backing_service_that_is_not_as_it_ought_to_be_is_found(case: str) -> None:
+    """Sick where it does not serve, drift where the inventory has it otherwise."""
+    other, ill, why = BACKING[case]
+    found = {"web1": {**server(entry()), "backing": [{**REDIS, **other}]}, "web2": server(entry())}
+    assert whats(drift.sick(found)) == ill
+    told = whats(drift.drift(found))
+    assert len(told) == bool(why) and why in "".join(told)
+
+
+def test_backing_services_have_a_table_of_their_own() -> None:
+    """With a note of what is not well; without any there is none."""
+    ill = {**REDIS, "name": "db", "health": "unhealthy", "restarts": 2, "drift": "differs"}
+    gone = {**REDIS, "image": "", "state": "", "health": "", "since": "", "drift": "absent"}
+    found = {"web1": {**server(entry()), "backing": [ill, REDIS]}, "web2": {**server(), "backing": [gone]}}
+    assert [" ".join(line.split()) for line in status.backing_table(found)] == [
+        " ".join(status.BACKING_HEAD),
+        "web1 db redis:7 running NOT HEALTHY 2026-01-02 03:04 not made as the inventory asks; restarted 2 times",
+        "web1 redis redis:7 running healthy 2026-01-02 03:04",
+        "web2 redis - - - - it is not there",
+    ]
+    report = status.status_of(found, {}, JOB, strict=True)
+    jsonschema.validate(report, SCHEMA)
+    assert report["backing"] == {"web1": [ill, REDIS], "web2": [gone]}
+    assert "\nSERVER  BACKING" in report["line"] and "SICK: db on web1 runs" in report["line"]
+    assert "db on web1 is not made as" in report["answers"]["web1"] and "redis is not on" in report["answers"]["web2"]
+    plain = status.status_of({"web1": {**server(entry()), "backing": []}}, {}, JOB)
+    assert "backing" not in plain and "BACKING" not in plain["line"]
+
+
 SICK = {
     "not served": (entry(serving=None), "shop on web1 is not served"),
     "not healthy": (entry(healthy=False), "shop on web1 serves 1.4.2, and that is not healthy"),

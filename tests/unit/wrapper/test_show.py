@@ -9,7 +9,7 @@ import re
 import pytest
 
 from stackswap.events import Event
-from stackswap.report import Ending, judge
+from stackswap.report import Ending, judge, read
 from stackswap.show import choose, screen
 from stackswap.show.lines import Lines
 
@@ -160,3 +160,15 @@ def test_no_color_is_honoured() -> None:
         for seq, event in enumerate(recorded("failed")[1]):
             shown.event(event.envelope("j1", seq, TS))
         assert ("\x1b[" in out.getvalue()) is coloured
+
+
+def test_the_backing_services_of_a_status_are_shown() -> None:
+    """In their table for people; whoever calls it from Python asks the report."""
+    row = {"name": "redis", "image": "redis:7", "state": "running", "health": "healthy", "drift": ""}
+    line = "SERVER  BACKING\nweb1    redis"
+    document = {"services": {}, "outcome": "unchanged", "line": line, "backing": {"web1": [row]}}
+    names = {"job": "j1", "kind": "status", "status": "successful", "reason": "", "exit": 0}
+    report, out = read({**names, "report": document}), io.StringIO()
+    screen("plain", out, io.StringIO(), {}, False).finish(report)
+    assert line in out.getvalue()
+    assert report.backing == {"web1": [row]}

@@ -16,10 +16,10 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.payload import
 class HostEngine(DockerEngine):
     """A server's engine, for the proxy's setup."""
 
-    def labelled(self, label: str, value: str) -> tuple[dict[str, Any], ...]:
-        """The containers with this label in all states, as ``container`` tells them."""
+    def labelled(self, label: str, value: str = "") -> tuple[dict[str, Any], ...]:
+        """The containers with this label, with any value or this one, in all states, as ``container`` tells them."""
         with self._asking(f"list the containers with label {label}"):
-            listed = self._client.containers(all=True, filters={"label": f"{label}={value}"})
+            listed = self._client.containers(all=True, filters={"label": f"{label}={value}" if value else label})
         look = self._client.inspect_container
         documents = [self._inspected(look, one["Id"], "look at container") for one in listed]
         return tuple(host_container_of(document) for document in documents if document)
