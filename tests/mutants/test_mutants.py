@@ -42,8 +42,8 @@ MUTANTS = {
     ),
     "no confirm": Mutant(
         f"{SERVER}/verbs/serving.py",
-        "why = work.wait(step, sample, verdict, SECONDS)",
-        'why = ""',
+        "return work.wait(step, sample, verdict, SECONDS)",
+        'return ""',
         f"{UNIT}/collection/test_job.py::test_a_door_that_leads_elsewhere_is_not_confirmed",
     ),
     "drain reads one worker only": Mutant(
@@ -272,6 +272,30 @@ MUTANTS = {
         "    data = [image, seal, one.port, ",
         "    data = [image, one.port, ",
         f"{UNIT}/collection/test_backing.py::test_a_secret_is_in_no_mark_and_no_label",
+    ),
+    "a database that starts again and again is up": Mutant(
+        f"{SERVER}/judge/backing.py",
+        "if not r.running or started_again(r, samples[0])",
+        "if not r.running",
+        f"{UNIT}/collection/test_backing.py::test_one_that_ends_in_that_while_is_not_up",
+    ),
+    "secrets of a container stay when it has gone": Mutant(
+        f"{SERVER}/backing_module.py",
+        "    place.records.sweep_secrets(backing.records_of(key), {one.mark for one in found(place, key)})\n",
+        "    found(place, key)\n",
+        f"{UNIT}/collection/test_backing.py::test_secret_files_are_in_a_folder_of_the_container_alone_and_go_with_it",
+    ),
+    "a status takes any database for the one that is asked for": Mutant(
+        f"{SERVER}/standing.py",
+        """return "" if box.told["config"] == wanted[key].mark else DIFFERS""",
+        'return ""',
+        f"{UNIT}/collection/test_backing.py::test_one_that_is_not_as_the_inventory_has_it_is_drift[another secret]",
+    ),
+    "a command for a worker runs in web": Mutant(
+        f"{SERVER}/inside_module.py",
+        "_group(watch.fx, service, process, False, False)",
+        '_group(watch.fx, service, "", False, False)',
+        f"{UNIT}/collection/test_inside.py::test_a_worker_is_heard_and_asked_alone",
     ),
     "the client tries once more": Mutant(
         "tests/lab/run.py",
