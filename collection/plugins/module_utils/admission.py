@@ -14,8 +14,10 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import room
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import choose
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look, look
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.payload import size
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.room import Start
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import Definition
 
 
@@ -28,16 +30,13 @@ def admit(fx: Effects, wanted: Definition, params: Mapping[str, Any]) -> tuple[s
     if not floors.check or not _starts(params):
         return ()
     found = look(fx, wanted.service)
-    if _runs(fx, wanted, params, found):
+    starts, limit = _to_start(fx, wanted, params, found), wanted.container.memory
+    if not starts:
         return ()
-    service, limit, used = wanted.service, wanted.container.memory, _used(fx, found)
-    free = fx.available()
-    if free is not None and not service.overlap:  # the old one is stopped before the new one starts
-        free += sum(used)
+    name, available = wanted.service.name, fx.available()
     if limit or floors.memory:
-        each = size(limit) if limit else floors.memory
-        room.refuse_scarce(service.name, service.replicas, each, free)
-    told = "" if limit else room.scarce(service.name, service.replicas, max(used, default=0), free)
+        room.refuse_scarce(name, starts, size(limit) if limit else floors.memory, available)
+    told = "" if limit else room.scarce(name, starts, available)
     return (told,) if told else ()
 
 
@@ -46,15 +45,37 @@ def _starts(params: Mapping[str, Any]) -> bool:
     return params["state"] == "claimed" and not params["rollback"] and params.get("promote") != "only"
 
 
-def _runs(fx: Effects, wanted: Definition, params: Mapping[str, Any], found: Look) -> bool:
-    """Whether what is asked for runs already, so that nothing is started; an image that is to come is another."""
+def _to_start(fx: Effects, wanted: Definition, params: Mapping[str, Any], found: Look) -> tuple[Start, ...]:
+    """What is to be started on this server, in this order: web, and each other process but cron's.
+
+    The limit is each container's. What runs of the release already is not started.
+    """
+    here, name = params.get("processes"), _name(fx, wanted, params)
+    web = [Start(WEB, wanted.service.replicas, alone=not wanted.service.overlap)]
+    crew = [Start(one.name, one.replicas, alone=not one.overlap) for one in wanted.processes if not one.schedule]
+    known = dict(wanted.groups) if here is None else here
+    new = [one for one in (*web, *crew) if one.process in known and not _runs(found, name, one.process)]
+    return tuple(one._replace(uses=_uses(fx, found, one.process)) for one in new)
+
+
+def _name(fx: Effects, wanted: Definition, params: Mapping[str, Any]) -> str:
+    """The release that is asked for, '' where it is not known yet: an image that is to come is another."""
     with suppress(StackswapError):
         release = choose(fx, wanted, {**params, "state": "settled"}, check=True)
-        return any(p.release == release.name and p.running == "all" for p in found.seen.placements if release)
-    return False
+        return release.name if release else ""
+    return ""
 
 
-def _used(fx: Effects, found: Look) -> list[int]:
-    """What each of the live replicas uses now."""
+def _runs(found: Look, release: str, process: str) -> bool:
+    """Whether a process of what is asked for runs already."""
+    if process == WEB:
+        return any(one.release == release and one.running == "all" for one in found.seen.placements)
+    worker = found.seen.worker(process, release)
+    return worker is not None and worker.running == "all"
+
+
+def _uses(fx: Effects, found: Look, process: str) -> tuple[int, ...]:
+    """What each of the live containers of a process uses now."""
     live = planner.live_release(found.seen)
-    return [fx.engine.weighs(r.id) for r in found.replicas if r.release == live and r.running]
+    group = [r for r in found.containers if (r.process or WEB, r.release) == (process, live) and r.running]
+    return tuple(fx.engine.weighs(r.id) for r in group)

@@ -102,21 +102,63 @@ def _plan(pruned: Mapping[str, Any], service: str, short: int) -> str:
     return f"{prune} would free {in_words(size)} ({would}){lacks}"
 
 
-def refuse_scarce(name: str, replicas: int, each: int, available: int | None) -> None:
-    """Refuse a candidate whose replicas may use more memory than is available."""
-    if available is None or replicas * each <= available:
+class Start(NamedTuple):
+    """So many containers of a process that a job is to start.
+
+    uses: what each of those that run of it uses now. alone: these are stopped first.
+    """
+
+    process: str
+    replicas: int
+    uses: tuple[int, ...] = ()
+    alone: bool = False
+
+
+class Peak(NamedTuple):
+    """When memory is scarcest: after so many starts. needed: what these may use then. free: what there is for them."""
+
+    after: int
+    needed: int
+    free: int
+
+
+def peak(starts: Sequence[Start], each: Sequence[int], available: int) -> Peak:
+    """They start in this order. What was there before runs on, but for what stops to make room."""
+    passed = [Peak(0, 0, available)]
+    for number, (start, weight) in enumerate(zip(starts, each), start=1):
+        before, room = passed[-1], sum(start.uses) if start.alone else 0
+        passed.append(Peak(number, before.needed + start.replicas * weight, before.free + room))
+    return min(passed, key=lambda one: one.free - one.needed)
+
+
+def refuse_scarce(name: str, starts: Sequence[Start], each: int, available: int | None) -> None:
+    """Refuse a release whose containers may use more memory than is available; each: its limit."""
+    if available is None:
         return
+    worst = peak(starts, [each] * len(starts), available)
+    if worst.needed <= worst.free:
+        return
+    parts = [f"{one.replicas} x {in_words(each)}{_of(one, starts)}" for one in starts[: worst.after]]
     raise NoMemory(
-        f"{in_words(available)} of memory are available on this server, and {name} may use "
-        f"{in_words(replicas * each)} beside what runs: {replicas} x {in_words(each)}"
+        f"{in_words(worst.free)} of memory are available on this server, and {name} may use "
+        f"{in_words(worst.needed)} beside what runs: {', '.join(parts)}"
     )
 
 
-def scarce(name: str, replicas: int, each: int, available: int | None) -> str:
-    """The same of a candidate without a limit, as a warning: it may come to use what each of the live ones uses now."""
-    if available is None or not each or replicas * each <= available:
+def scarce(name: str, starts: Sequence[Start], available: int | None) -> str:
+    """The same of a release without a limit, as a warning: it may come to use what each of the live ones uses now."""
+    each = [max(one.uses, default=0) for one in starts]
+    worst = peak(starts, each, available or 0)
+    if available is None or worst.needed <= worst.free:
         return ""
+    now = ", ".join(f"{in_words(weight)} a replica{_of(one, starts)}" for one, weight in zip(starts, each) if weight)
+    more = sum(one.replicas for one in starts[: worst.after])
     return (
-        f"{in_words(available)} of memory are available on this server, and {name} uses {in_words(each)} a replica "
-        f"now: {replicas} more may not fit in. Give it a limit, container.memory, to have that refused"
+        f"{in_words(worst.free)} of memory are available on this server, and {name} uses {now} now: {more} more may "
+        "not fit in. Give it a limit, container.memory, to have that refused"
     )
+
+
+def _of(start: Start, starts: Sequence[Start]) -> str:
+    """Which process it is, where there are several."""
+    return f" of {start.process}" if len(starts) > 1 else ""

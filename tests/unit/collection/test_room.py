@@ -113,9 +113,11 @@ def server() -> FakeServer:
 
 def asked(server: FakeServer, available: int | None, version: str = "two", **more: Any) -> tuple[str, ...]:
     """What the first call of a job is told. container, replicas: of the service; all else are options."""
-    service = {**PLAIN["service"], **{n: more.pop(n) for n in ("container", "replicas", "overlap") if n in more}}
+    of_service = ("container", "replicas", "overlap", "processes")
+    service = {**PLAIN["service"], **{n: more.pop(n) for n in of_service if n in more}}
     wanted = services.parse("shop", {"shop": service}, {"name": "e"})
     params = {**ORDERS, "state": "claimed", "version": version, "image": version, **more}
+    params["processes"] = more.get("processes_here")
     return admit(server.effects(available=lambda: available), wanted, params)
 
 
@@ -164,6 +166,70 @@ def test_where_the_old_one_is_stopped_first_what_it_has_is_free(server: FakeServ
     assert asked(server, 200 * MB, **alone) == ()
     with pytest.raises(room.NoMemory, match="499"):
         asked(server, 199 * MB, **alone)
+
+
+# -- the memory of workers
+
+
+WORK = {"command": ["work"], "health": {"kind": "none", "min_healthy_time": 0}}
+LIMITED = {"container": {"memory": "500m"}}
+
+
+def crewed(overlap: bool = True, replicas: int = 2, **more: Any) -> dict[str, Any]:
+    """A service's web and its workers, and what cron has."""
+    worker = {**WORK, "overlap": overlap, "replicas": replicas}
+    return {"processes": {"web": {}, "worker": worker, "nightly": {"command": ["work"], "schedule": "@daily"}}, **more}
+
+
+def test_workers_that_run_side_by_side_need_memory_for_both(server: FakeServer) -> None:
+    """All new ones beside all old ones, web and worker: 1.5 GB more. What cron starts once a day is not counted."""
+    serves(server, **LIMITED, processes={"web": {}, "worker": {**WORK, "replicas": 2}})
+    assert asked(server, 1500 * MB, **LIMITED, **crewed()) == ()
+    with pytest.raises(
+        room.NoMemory, match=r"may use 1\.5 GB beside what runs: 1 x 500\.0 MB of web, 2 x 500\.0 MB of work"
+    ):
+        asked(server, 1499 * MB, **LIMITED, **crewed())
+
+
+def test_workers_that_stop_first_leave_what_they_have_to_the_new_ones(server: FakeServer) -> None:
+    """Not to web, which starts before they stop."""
+    serves(server, processes={"web": {}, "worker": {**WORK, "replicas": 2}})  # each uses 300 MB
+    assert asked(server, 900 * MB, **LIMITED, **crewed(overlap=False)) == ()
+    with pytest.raises(room.NoMemory, match=r"1\.5 GB of memory are available .* may use 1\.5 GB beside what runs"):
+        asked(server, 899 * MB, **LIMITED, **crewed(overlap=False))
+    assert asked(server, 500 * MB, **LIMITED, **crewed(overlap=False, replicas=1)) == ()
+    with pytest.raises(room.NoMemory, match=r"499\.0 MB .* may use 500\.0 MB beside what runs: 1 x 500\.0 MB of web$"):
+        asked(server, 499 * MB, **LIMITED, **crewed(overlap=False, replicas=1))
+
+
+@pytest.mark.parametrize(("here", "needed"), [(["web"], 500), (["worker"], 1000), (["web", "worker"], 1500)])
+def test_a_server_needs_memory_for_what_it_has_of_a_service(server: FakeServer, here: list[str], needed: int) -> None:
+    """A server without web none for web."""
+    assert asked(server, needed * MB, processes_here=here, **LIMITED, **crewed()) == ()
+    with pytest.raises(room.NoMemory):
+        asked(server, (needed - 1) * MB, processes_here=here, **LIMITED, **crewed())
+
+
+def test_workers_that_run_already_need_nothing_more(server: FakeServer) -> None:
+    """The same release again; where its worker alone is missing, that alone is started."""
+    service = {"processes": {"web": {}, "worker": {**WORK, "replicas": 2}}, **LIMITED}
+    serves(server, **service)
+    assert asked(server, 1, version="one", **service) == ()
+    for box in server.engine.boxes.values():
+        if box.replica().process:
+            box.state = "exited"
+    assert asked(server, 1000 * MB, version="one", **service) == ()
+    with pytest.raises(room.NoMemory, match=r"999\.0 MB of .* may use 1000\.0 MB beside what runs: 2 x 500\.0 MB$"):
+        asked(server, 999 * MB, version="one", **service)
+
+
+def test_what_workers_without_a_limit_use_is_warned_of(server: FakeServer) -> None:
+    """By process."""
+    serves(server, processes={"web": {}, "worker": {**WORK, "replicas": 2}})
+    assert asked(server, 900 * MB, **crewed()) == ()
+    (told,) = asked(server, 899 * MB, **crewed())
+    assert "899.0 MB of memory are available" in told and "3 more may not fit in" in told
+    assert "shop uses 300.0 MB a replica of web, 300.0 MB a replica of worker now" in told
 
 
 @pytest.mark.parametrize(
