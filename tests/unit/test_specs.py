@@ -35,6 +35,10 @@ SHARED = {
     "release": (arguments.RELEASE, specs.fragment("service", "RELEASE")),
     "job": (arguments.JOB, specs.fragment("job")),
     "proxy": (arguments.PROXY, specs.fragment("proxy")),
+    "line": (arguments.LINE, specs.fragment("job", "LINE")),
+    "server": (arguments.SERVER, specs.fragment("server")),
+    "call": (arguments.CALL, specs.fragment("server", "JOB")),
+    "inside": (arguments.INSIDE, specs.fragment("server", "INSIDE")),
 }
 
 

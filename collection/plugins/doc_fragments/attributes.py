@@ -19,6 +19,17 @@ attributes:
     description: A second run with the same options changes nothing and says so.
 """
 
+    PLAIN = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
     CONTROL = r"""
 options: {}
 attributes:

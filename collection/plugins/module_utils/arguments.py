@@ -40,6 +40,14 @@ JOB: Spec = {
     "claim_seconds": {"type": "int", "default": 900},
 }
 
+SERVER: Spec = {"docker_host": {"type": "str"}}
+CALL: Spec = {"job": {"type": "raw"}}
+INSIDE: Spec = {
+    "name": {"type": "raw", "required": True},
+    "environment": {"type": "dict", "required": True},
+    "process": {"type": "str", "default": ""},
+}
+
 LINE: Spec = {"_line": {"type": "dict"}}  # the action plugin's, see line.py
 
 PROXY: Spec = {"proxy": {"type": "dict", "options": options.spec_of(options.PROXY)}}

@@ -17,6 +17,9 @@ description:
   - A deploy of a service never touches them, and none is removed that is not named. Volumes are never removed.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
+  - stackswap.bluegreen.server.job
+  - stackswap.bluegreen.attributes.plain
   - stackswap.bluegreen.proxy
 options:
   backing:
@@ -46,19 +49,6 @@ options:
   registries:
     description: The registries to log in to, by their names, each with C(username) and C(password).
     type: dict
-  job:
-    description: The id of the job, for those whom it keeps waiting.
-    type: raw
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""
@@ -81,7 +71,11 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing_module import run_backing
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    CALL_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 
 
 def main() -> None:
@@ -94,8 +88,8 @@ def main() -> None:
         "servers": {"type": "list", "elements": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "registries": {"type": "dict", "no_log": True},
-        "job": {"type": "raw"},
-        "docker_host": {"type": "str"},
+        **CALL_ARGUMENTS,
+        **SERVER_ARGUMENTS,
     }
     run_backing(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 

@@ -17,6 +17,7 @@ description:
   - The word survives restarts of the proxy and of the server.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.attributes.plain
   - stackswap.bluegreen.proxy
 options:
   state:
@@ -37,13 +38,6 @@ options:
   server:
     description: The name of the server, as the answer tells it.
     type: raw
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""

@@ -15,33 +15,16 @@ description:
   - What it says is shown as it comes and is no part of the result. It fails if the command does.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server.inside
+  - stackswap.bluegreen.job.line
+  - stackswap.bluegreen.server
   - stackswap.bluegreen.proxy
 options:
-  name:
-    description: The name of the service. It need not be in the inventory.
-    type: raw
-    required: true
-  environment:
-    description: The environment that it runs in, a dictionary with its C(name).
-    type: dict
-    required: true
   command:
     description: The command and its arguments.
     type: list
     elements: raw
     required: true
-  process:
-    description:
-      - The process that is meant, by its name in the service, such as V(worker).
-      - Without one it is V(web), or on a server without that any other that is no affair of cron.
-    type: str
-    default: ""
-  _line:
-    description: How the caller listens to the call. It is set by the action plugin of the same name.
-    type: dict
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: none
@@ -76,18 +59,21 @@ exit_code:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import run_exec
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    INSIDE_ARGUMENTS,
+    LINE_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 
 
 def main() -> None:
     spec = {
         **PROXY_ARGUMENTS,
-        "name": {"type": "raw", "required": True},
-        "environment": {"type": "dict", "required": True},
+        **INSIDE_ARGUMENTS,
         "command": {"type": "list", "elements": "raw", "required": True},
-        "process": {"type": "str", "default": ""},
-        "_line": {"type": "dict"},
-        "docker_host": {"type": "str"},
+        **LINE_ARGUMENTS,
+        **SERVER_ARGUMENTS,
     }
     run_exec(AnsibleModule(argument_spec=spec))
 

@@ -17,16 +17,12 @@ description:
   - Lines are shown as they come and are no part of the result. Nothing is changed.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server.inside
+  - stackswap.bluegreen.job.line
+  - stackswap.bluegreen.server
+  - stackswap.bluegreen.attributes.plain
   - stackswap.bluegreen.proxy
 options:
-  name:
-    description: The name of the service. It need not be in the inventory.
-    type: raw
-    required: true
-  environment:
-    description: The environment that it runs in, a dictionary with its C(name).
-    type: dict
-    required: true
   tail:
     description: How many of the last lines of each container to show first.
     type: int
@@ -39,28 +35,9 @@ options:
     description: Whether the containers of the release that a rollback would go to are meant instead.
     type: bool
     default: false
-  process:
-    description:
-      - The process that is meant, by its name in the service, such as V(worker).
-      - Without one it is V(web), or on a server without that any other that is no affair of cron.
-    type: str
-    default: ""
   cursor:
     description: How far earlier calls have read, as they answered it.
     type: dict
-  _line:
-    description: How the caller listens to the call. It is set by the action plugin of the same name.
-    type: dict
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""
@@ -85,21 +62,24 @@ stopped:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import run_logs
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    INSIDE_ARGUMENTS,
+    LINE_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 
 
 def main() -> None:
     spec = {
         **PROXY_ARGUMENTS,
-        "name": {"type": "raw", "required": True},
-        "environment": {"type": "dict", "required": True},
+        **INSIDE_ARGUMENTS,
         "tail": {"type": "int", "default": 100},
         "follow": {"type": "bool", "default": False},
         "previous": {"type": "bool", "default": False},
-        "process": {"type": "str", "default": ""},
         "cursor": {"type": "dict"},
-        "_line": {"type": "dict"},
-        "docker_host": {"type": "str"},
+        **LINE_ARGUMENTS,
+        **SERVER_ARGUMENTS,
     }
     run_logs(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 

@@ -16,6 +16,8 @@ description:
   - Whoever has the server's key or the word of a preview gets to the service all the while.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
+  - stackswap.bluegreen.server.job
   - stackswap.bluegreen.proxy
 options:
   name:
@@ -58,15 +60,9 @@ options:
       - The path that the proxy answers with status 200 all the while.
       - So a load balancer in front keeps the server.
     type: raw
-  job:
-    description: The id of the job that this call is a part of.
-    type: raw
   holder:
     description: Who runs the job, for the history of the service.
     type: raw
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -103,7 +99,12 @@ stackswap:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.maintenance_module import run_maintenance
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS, SERVICE_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    CALL_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+    SERVICE_ARGUMENTS,
+)
 
 
 def main() -> None:
@@ -116,9 +117,9 @@ def main() -> None:
         "retry_after": {"type": "int", "default": 300},
         "bypass": {"type": "list", "elements": "raw", "no_log": False},
         "health": {"type": "raw"},
-        "job": {"type": "raw"},
+        **CALL_ARGUMENTS,
         "holder": {"type": "raw"},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
     }
     run_maintenance(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 

@@ -18,6 +18,8 @@ description:
   - A service that another job holds is left as it is, and the call fails in the end.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
+  - stackswap.bluegreen.server.job
   - stackswap.bluegreen.proxy
 options:
   environment:
@@ -43,16 +45,10 @@ options:
       - Of services that have a source, the images of their builds go there that no server keeps, and that are older
         than what is live everywhere. Where a server has not told, nothing goes. It never fails.
     type: str
-  job:
-    description: The id of the job that this call is a part of.
-    type: raw
   wait:
     description: How long to wait for another call on a service on this server, in seconds.
     type: float
     default: 0
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -97,7 +93,11 @@ lines:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.prune_module import run_prune
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    CALL_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 
 
 def main() -> None:
@@ -109,9 +109,9 @@ def main() -> None:
         "overrides": {"type": "dict", "no_log": True},
         "name": {"type": "raw"},
         "servers": {"type": "str"},
-        "job": {"type": "raw"},
+        **CALL_ARGUMENTS,
         "wait": {"type": "float", "default": 0},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
     }
     run_prune(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 

@@ -16,6 +16,7 @@ description:
   - It fails with what failed, what users get now, what was kept, and what to type next.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.service
   - stackswap.bluegreen.service.release
@@ -100,9 +101,6 @@ options:
     description: How long to wait for another call on this service on this server, in seconds.
     type: float
     default: 0
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -152,6 +150,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
     LINE_ARGUMENTS,
     PROXY_ARGUMENTS,
     RELEASE_ARGUMENTS,
+    SERVER_ARGUMENTS,
     SERVICE_ARGUMENTS,
 )
 
@@ -178,7 +177,7 @@ def main() -> None:
         "kind": {"type": "raw"},
         "holder": {"type": "raw"},
         "wait": {"type": "float", "default": 0},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
         "room": {"type": "raw"},
         **LINE_ARGUMENTS,
     }

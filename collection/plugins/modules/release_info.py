@@ -14,6 +14,7 @@ description:
   - Tells of every service of this server, or of one, what is live, what a rollback would go to, and what stands by.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
   - stackswap.bluegreen.proxy
 options:
   name:
@@ -41,9 +42,6 @@ options:
     elements: str
   server:
     description: The name of this server in the inventory.
-    type: str
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
     type: str
 attributes:
   check_mode:
@@ -207,7 +205,7 @@ server:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.info_module import run_release_info
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS, SERVER_ARGUMENTS
 
 
 def main() -> None:
@@ -221,7 +219,7 @@ def main() -> None:
         "environment": {"type": "dict"},
         "servers": {"type": "list", "elements": "str"},
         "server": {"type": "str"},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
     }
     run_release_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 

@@ -23,6 +23,7 @@ description:
     C(STACKSWAP_CONTEXT) names.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.service
   - stackswap.bluegreen.job
@@ -71,9 +72,6 @@ options:
     description: How long to wait for another call on this service on this server, in seconds.
     type: float
     default: 0
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -115,6 +113,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
     JOB_ARGUMENTS,
     LINE_ARGUMENTS,
     PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
     SERVICE_ARGUMENTS,
 )
 
@@ -137,7 +136,7 @@ def main() -> None:
         "server": {"type": "raw"},
         "holder": {"type": "raw"},
         "wait": {"type": "float", "default": 0},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
         **LINE_ARGUMENTS,
     }
     run_callback(AnsibleModule(argument_spec=spec, supports_check_mode=True))

@@ -17,6 +17,8 @@ description:
   - The sample runs from the image that the proxy runs, so nothing has to be fetched.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
+  - stackswap.bluegreen.server.job
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.proxy
 options:
@@ -31,12 +33,6 @@ options:
   image:
     description: An image of HAProxy for the sample. Defaults to the one that the proxy runs.
     type: raw
-  job:
-    description: The id of the job, for the report.
-    type: raw
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -88,7 +84,12 @@ checks:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.selftest_module import run_selftest
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import LINE_ARGUMENTS, PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    CALL_ARGUMENTS,
+    LINE_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 
 
 def main() -> None:
@@ -97,8 +98,8 @@ def main() -> None:
         "environment": {"type": "dict", "required": True},
         "rate": {"type": "float", "default": 60},
         "image": {"type": "raw"},
-        "job": {"type": "raw"},
-        "docker_host": {"type": "str"},
+        **CALL_ARGUMENTS,
+        **SERVER_ARGUMENTS,
         **LINE_ARGUMENTS,
     }
     run_selftest(AnsibleModule(argument_spec=spec, supports_check_mode=True))

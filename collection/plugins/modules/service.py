@@ -19,6 +19,7 @@ description:
   - A run that was cut off is finished by the next.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server
   - stackswap.bluegreen.job
   - stackswap.bluegreen.proxy
 options:
@@ -49,9 +50,6 @@ options:
     description: How long to wait for another call on this service on this server, in seconds.
     type: float
     default: 0
-  docker_host:
-    description: The address of the engine. Defaults to C(DOCKER_HOST), else the server's own socket.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -84,7 +82,11 @@ plan:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import JOB_ARGUMENTS, PROXY_ARGUMENTS
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
+    JOB_ARGUMENTS,
+    PROXY_ARGUMENTS,
+    SERVER_ARGUMENTS,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service_module import run_service
 
 
@@ -98,7 +100,7 @@ def main() -> None:
         "drain_timeout": {"type": "float", "default": 30},
         "holder": {"type": "raw"},
         "wait": {"type": "float", "default": 0},
-        "docker_host": {"type": "str"},
+        **SERVER_ARGUMENTS,
     }
     run_service(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 
