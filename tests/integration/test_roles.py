@@ -321,6 +321,11 @@ def test_logs_and_a_command_inside(here: Plays) -> None:
     say("for word in one two three; do echo said $word >/proc/1/fd/1; done")
     code, said = here("logs.yml", *asked("shop", ""), "-e", "stackswap_tail=2")
     assert (code, "web1 | said two web1 | said three" in said, "said one" in said) == (0, True, False), said
+    code, said = here("logs.yml", *asked("shop", ""), "-e", "stackswap_process=web")
+    assert (code, "web1 | said three" in said) == (0, True), said
+    for play, words in (("logs.yml", ()), ("exec.yml", ("-e", '{"stackswap_command": ["true"]}'))):
+        code, said = here(play, *asked("shop", ""), *words, "-e", "stackswap_process=wbe")
+        assert code != 0 and "stackswap_process is wbe, which shop does not have: did you mean web?" in said, said
     for script, codes, words in (("cat /www/index.html", (0,), "one"), ("exit 3", (1, 2), "exit code 3")):
         command = ("-e", json.dumps({"stackswap_command": ["sh", "-c", script]}))
         code, said = here("exec.yml", *asked("shop", ""), *command)

@@ -29,6 +29,7 @@ LABEL = "stackswap.backing"
 TOLD = tuple(name for name in options.ATTACHED if name not in ("host", "port"))
 OF_CONTAINER = ("env", "secrets", "secret_files", "volumes", "entrypoint", "command")
 STOP_TIMEOUT = 60  # seconds: what has data to write is given its time
+OPEN = Health("none")  # it takes connections
 OF_IMAGE = Health("")  # by the image's own check, where it has one
 TESTS = {"none": ("NONE",), "image": (), "": ()}  # in the engine's words
 

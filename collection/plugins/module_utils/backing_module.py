@@ -23,14 +23,13 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import F
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge.backing import CAUSE, judge, trouble_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge.health import Sample
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import Locks
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Health, Replica
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import ALWAYS, NO, Replica
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import settings_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.probe import Probe
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.records import Records
 
 TURN, LINES = 0.1, 20
 RUN = ("started", "exit_code", "oom_killed", "health")
-OPEN = Health("none")  # it takes connections
 
 
 class NotUp(StackswapError):
@@ -65,7 +64,7 @@ def run_backing(module: AnsibleModule) -> None:
             Records(settings.home),
             Locks(settings.home, job=str(params["job"] or "")),
             settings.network,
-            lambda address, port: probe.replica(address, port, OPEN).error,
+            lambda address, port: probe.replica(address, port, backing.OPEN).error,
         )
         told = [_one(place, wanted.get(name), name, params, module.check_mode) for name in params["names"]]
     except StackswapError as error:

@@ -24,12 +24,10 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.balanc
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout import Settings, layout
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.host_report import crew, previous, schedules, serving
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.kept import kept
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Health, Service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import effects_of, settings_of, versions_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look, look
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.standing import Box, Wanted
-
-OPEN = Health("none")  # it takes connections
 
 
 def run_release_info(module: AnsibleModule) -> None:
@@ -105,7 +103,7 @@ def backing_of(
         return [], ()
     wanted, doubts = _asked(params)
     here = {one.key: one for one in wanted.values() if one.server == params["server"]}
-    listed = engine.labelled(backing.LABEL)
+    listed = engine.labelled(backing.LABEL, network=settings_of(params["proxy"]).network)
     boxes = [_box(fx, engine, told, here.get(told["labels"][backing.LABEL])) for told in listed]
     marks = {key: _wanted(fx, engine, one, any(box.key == key for box in boxes)) for key, one in here.items()}
     environment = str((params["environment"] or {}).get("name", "")) if not doubts else ""
@@ -128,7 +126,9 @@ def _wanted(fx: Effects, engine: HostEngine, one: Backing, there: bool) -> Wante
 
 
 def _box(fx: Effects, engine: HostEngine, told: Mapping[str, Any], one: Backing | None) -> Box:
-    error = fx.probe.replica(told["address"], one.port, OPEN).error if one and told["state"] == "running" else None
+    error = (
+        fx.probe.replica(told["address"], one.port, backing.OPEN).error if one and told["state"] == "running" else None
+    )
     return Box(told, standing.name_of(engine.image(told["image"]), told["image"]), error)
 
 

@@ -177,8 +177,9 @@ class Engine:
     def image(self, reference: str) -> Image | None:
         return Image(f"sha256:{reference}", healthcheck=self.checks)
 
-    def labelled(self, label: str, value: str = "") -> tuple[dict[str, Any], ...]:
-        return tuple(box for box in self.boxes.values() if value in ("", box["labels"][label]))
+    def labelled(self, label: str, value: str = "", network: str = "") -> tuple[dict[str, Any], ...]:
+        there = [box for box in self.boxes.values() if network in ("", box["network"])]
+        return tuple(box for box in there if value in ("", box["labels"][label]))
 
     def run_service(self, made: Mapping[str, Any]) -> str:
         name = f"c{len(self.did)}"
@@ -191,6 +192,7 @@ class Engine:
             "labels": made["Labels"],
         }
         run = {"name": made["name"], "started": "2026-01-01", "exit_code": 0, "oom_killed": False, "health": ""}
+        run["network"] = made["HostConfig"]["NetworkMode"]
         run["health"] = "starting" if made.get("Healthcheck") or self.checks else ""
         self.boxes[name] = {**box, **run, "config": made["Labels"]["stackswap.config"], "policy": ALWAYS}
         self.mounts[name] = made["HostConfig"].get("Mounts", [])
@@ -418,6 +420,7 @@ def told(place: Place, given: Any, server: str = "web1", deaf: str = "", **more:
         "environment": HERE,
         "servers": ["web1", "web2"],
         "server": server,
+        "proxy": {"network": "net"},
         **more,
     }
     found, doubts = backing_of(fx, place.engine, params)
@@ -485,6 +488,12 @@ def test_one_that_is_nowhere_is_absent_where_it_ought_to_be(shared: Place) -> No
     assert told(shared, THERE, server="web2") == []
 
 
+def test_another_network_of_the_same_engine_is_another_stacks(shared: Place) -> None:
+    """Nothing of it is told here."""
+    assert told(shared, {}, proxy={"network": "other"}) == []
+    assert [row["drift"] for row in told(shared, THERE, proxy={"network": "other"})] == ["absent"]
+
+
 def test_what_another_environment_has_here_is_told_and_is_no_drift(shared: Place) -> None:
     """Its own inventory knows it."""
     (row,) = told(shared, {}, environment={"name": "staging"})
@@ -499,7 +508,14 @@ def test_nothing_is_told_where_a_service_is_asked_for_or_no_inventory_is_given(s
 def test_an_inventory_that_is_wrong_does_not_keep_a_status_from_telling(shared: Place) -> None:
     """It says what is wrong, and calls nothing unknown."""
     fx: Any = SimpleNamespace(records=shared.records)
-    params = {"backing": {"redis": {"imgae": "x"}}, "name": "", "environment": HERE, "servers": ONE, "server": "web1"}
+    params = {
+        "backing": {"redis": {"imgae": "x"}},
+        "name": "",
+        "environment": HERE,
+        "servers": ONE,
+        "proxy": {"network": "net"},
+    }
+    params["server"] = "web1"
     (row,), (doubt,) = backing_of(fx, shared.engine, params)
     assert (row["name"], row["drift"], row["health"]) == ("redis", "", "")
     assert "cannot be told: stackswap_backing.redis.imgae is not known" in doubt

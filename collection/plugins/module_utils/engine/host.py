@@ -16,10 +16,14 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.payload import
 class HostEngine(DockerEngine):
     """A server's engine, for the proxy's setup."""
 
-    def labelled(self, label: str, value: str = "") -> tuple[dict[str, Any], ...]:
-        """The containers with this label, with any value or this one, in all states, as ``container`` tells them."""
+    def labelled(self, label: str, value: str = "", network: str = "") -> tuple[dict[str, Any], ...]:
+        """The containers with this label, with this value or any, in this network or all, as ``container`` tells them.
+
+        They are told in every state.
+        """
+        wanted = {"label": f"{label}={value}" if value else label, **({"network": network} if network else {})}
         with self._asking(f"list the containers with label {label}"):
-            listed = self._client.containers(all=True, filters={"label": f"{label}={value}" if value else label})
+            listed = self._client.containers(all=True, filters=wanted)
         look = self._client.inspect_container
         documents = [self._inspected(look, one["Id"], "look at container") for one in listed]
         return tuple(host_container_of(document) for document in documents if document)
