@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,8 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
 )
 from tests.lab import specs
 
+BLUEGREEN = "stackswap.bluegreen"
+COLLECTION = f"ansible_collections.{BLUEGREEN}"
 ROLE = Path(__file__).resolve().parents[2] / "collection" / "roles" / "stackswap"
 TOLD = ("type", "elements", "choices", "required", "default")
 SHARED = {
@@ -37,7 +43,7 @@ SHARED = {
     "proxy": (arguments.PROXY, specs.fragment("proxy")),
     "line": (arguments.LINE, specs.fragment("job", "LINE")),
     "server": (arguments.SERVER, specs.fragment("server")),
-    "call": (arguments.CALL, specs.fragment("server", "JOB")),
+    "call": (arguments.CALL, specs.fragment("server", "CALL")),
     "inside": (arguments.INSIDE, specs.fragment("server", "INSIDE")),
 }
 
@@ -56,6 +62,42 @@ def test_what_is_documented_is_what_is_checked(name: str) -> None:
     checked = {path: {key: one.get(key) for key in TOLD} for path, one in flat(spec, "options")}
     told = {path: {key: one.get(key) for key in TOLD} for path, one in flat(documented, "suboptions")}
     assert told == checked
+
+
+def checked_by(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The specification that a module hands to Ansible."""
+    module, handed = importlib.import_module(f"{COLLECTION}.plugins.modules.{name}"), []
+
+    def hears(argument_spec: dict[str, Any], **dummy: Any) -> None:
+        handed.append(argument_spec)
+        raise InterruptedError
+
+    monkeypatch.setattr(module, "AnsibleModule", hears)
+    with pytest.raises(InterruptedError):
+        module.main()
+    return handed[0]
+
+
+def test_every_module_documents_what_it_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ansible itself puts the fragments together: one of another name may lie in the way of a part of one."""
+    paths = (ROLE.parents[1] / "plugins" / "modules").glob("*.py")
+    names = [path.stem for path in paths if "def main(" in path.read_text()]
+    command = [Path(sys.executable).with_name("ansible-doc"), "--json", *(f"{BLUEGREEN}.{name}" for name in names)]
+    shown = subprocess.run(command, cwd=ROLE.parents[2] / "playbooks", capture_output=True, text=True, check=True)
+    documented = json.loads(shown.stdout)
+    assert len(names) > 10 and len(documented) == len(names)
+    for name in names:
+        told = documented[f"{BLUEGREEN}.{name}"]["doc"]["options"]
+        spec = checked_by(name, monkeypatch)
+        assert {one: plainly(given) for one, given in told.items()} == {
+            one: plainly(given) for one, given in spec.items()
+        }, name
+
+
+def plainly(given: dict[str, Any]) -> dict[str, Any]:
+    """What is told of an option and what is checked, with what is meant where nothing is said."""
+    said = {key: given.get(key) for key in TOLD}
+    return {**said, "type": said["type"] or "str", "required": bool(said["required"])}
 
 
 @pytest.mark.parametrize("name", SHARED)

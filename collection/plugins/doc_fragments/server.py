@@ -15,7 +15,7 @@ options:
     type: str
 """
 
-    JOB = r"""
+    CALL = r"""
 options:
   job:
     description: The id of the job that this call is a part of.

@@ -19,7 +19,7 @@ description:
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
   - stackswap.bluegreen.server
-  - stackswap.bluegreen.server.job
+  - stackswap.bluegreen.server.call
   - stackswap.bluegreen.proxy
 options:
   environment:
