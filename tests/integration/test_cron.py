@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.watch import WatchingEngine
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.host_report import schedules
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import Watch, read
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order, Result
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.leaving import leave
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Bake, Process, Release, Route, Service
@@ -21,7 +25,9 @@ from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 SECRET = "t0k3n-of-the-night"
-SAYS = 'echo "$VERSION $TOKEN" >>/journal/ran; sleep ${NAP:-0}; exit ${CODE:-0}'
+SAYS = (
+    '[ -z "$SAYS" ] || echo "$SAYS $VERSION"; echo "$VERSION $TOKEN" >>/journal/ran; sleep ${NAP:-0}; exit ${CODE:-0}'
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +114,26 @@ def test_cron_runs_what_serves_over_deploys_and_back(stack: Stack, tmp_path: Pat
     ]  # fmt: skip
     again = stack.run(place.service, place.release("1", CODE="3"))
     assert not again.changed
+
+
+def test_what_the_last_run_has_said_is_heard_by_its_name(stack: Stack, tmp_path: Path) -> None:
+    """Until the next one says something else."""
+    place, heard = Place(stack, "heard", tmp_path), list[str]()
+    line: Any = SimpleNamespace(tell=lambda dummy, text, again=False: heard.append(text), stop_asked=lambda: "")
+    asked = {"cursor": None, "tail": 9, "follow": False, "previous": False, "process": "nightly"}
+
+    def told() -> list[str]:
+        heard.clear()
+        read(Watch(stack.effects(), WatchingEngine(), line), place.service, asked)
+        return [*heard]
+
+    for version in ("1", "2"):
+        place.deploy(version, SAYS="counted to")
+        if version == "1":
+            with pytest.raises(BadInput, match="nightly of heard has not run yet on this server"):
+                told()
+        assert place.ran() == (0, "")
+        assert told() == [f"counted to {version}"]
 
 
 def test_a_run_is_neither_ended_by_a_deploy_nor_begun_beside_another(stack: Stack, tmp_path: Path) -> None:

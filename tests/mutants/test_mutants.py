@@ -293,8 +293,8 @@ MUTANTS = {
     ),
     "a command for a worker runs in web": Mutant(
         f"{SERVER}/inside_module.py",
-        "_group(watch.fx, service, process, False, False)",
-        '_group(watch.fx, service, "", False, False)',
+        "_group(watch, service, process, False, False)",
+        '_group(watch, service, "", False, False)',
         f"{UNIT}/collection/test_inside.py::test_a_worker_is_heard_and_asked_alone",
     ),
     "the client tries once more": Mutant(

@@ -35,6 +35,7 @@ options:
   process:
     description:
       - The process that is meant, by its name in the service, such as V(worker).
+        Of one that cron runs it is the last run.
       - Without one it is V(web), or on a server without that any other that is no affair of cron.
     type: str
     default: ""

@@ -15,7 +15,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.agreement impo
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.definition import Definition
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent, merged, nearest
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB, Service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.presence import registry_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.source import Source
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.variables import VARIABLES, parse_variables
@@ -167,7 +167,8 @@ def _named(
     mine = _defined(service.name, known) if kind != "remove" else {}
     places = processes.known_places({service.name: mine} if mine else {}, servers, groups).get(service.name, {})
     if told["process"]:
-        places = _having(told["process"], service, mine, places)
+        main = main_of(servers, str(known.get("stackswap_main") or ""), places)
+        places = processes.having(told["process"], service.name, mine, places, main)
     told |= {"places": places} if places else {}
     main = next(iter(places or servers), "")
     return {**told, "main": main, "image": None, "build": None, "before": [], "after": []}
@@ -178,14 +179,6 @@ def _defined(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     parts = [known.get(root) for root in (services.SERVICES, services.OVERRIDES)]
     found, over = (part.get(name) if isinstance(part, Mapping) else None for part in parts)
     return merged(found, over if isinstance(over, Mapping) else {}) if isinstance(found, Mapping) else {}
-
-
-def _having(
-    process: str, service: Service, given: Mapping[str, Any], places: Mapping[str, list[str]]
-) -> dict[str, list[str]]:
-    """Of the servers of a service those that have a process of it."""
-    processes.refuse_unknown(process, service, given, places)
-    return {server: names for server, names in places.items() if process in names}
 
 
 def _promote(kind: str, jobs: Mapping[str, Any], overlap: bool) -> str:

@@ -32,6 +32,7 @@ class Engine(Protocol):
     """What is asked of a server's engine."""
 
     def said(self, container: str, tail: int, since: int = 0) -> list[tuple[str, str]]: ...
+    def runs(self, service: str, process: str) -> tuple[Replica, ...]: ...
     def run_in(self, container: str, argv: Sequence[str], heard: Callable[[bytes], None]) -> int: ...
 
 
@@ -97,7 +98,7 @@ def read(watch: Watch, service: Service, params: Mapping[str, Any]) -> dict[str,
         if turn:
             fx.sleep(TURN)
         later = begun or turn > 0
-        for replica in _group(fx, service, params["process"], params["previous"], params["follow"] and later):
+        for replica in _group(watch, service, params["process"], params["previous"], params["follow"] and later):
             told += _more(watch.engine, replica, known, params["tail"], later, partial(_said, line, replica))
         if told > MOST or line.stop_asked():
             break
@@ -123,22 +124,31 @@ def _said(line: Line, replica: Replica, text: str) -> None:
     line.tell("log", f"{replica.number}: {text}" if replica.of > 1 else text, again=True)
 
 
-def _group(fx: Effects, service: Service, process: str, before: bool, patient: bool) -> tuple[Replica, ...]:
+def _group(watch: Watch, service: Service, process: str, before: bool, patient: bool) -> tuple[Replica, ...]:
     """The containers of the live release, or of the one before it: those of a process that is named.
 
     Else web's, or on a server without web all others. patient: none at this moment is fine.
     """
-    if process in ("", WEB):
-        group = _web(fx, service, before, bool(process))
-    else:
-        found = look(fx, service)
-        name = planner.previous(found.seen) if before else planner.live_release(found.seen)
-        group = tuple(r for r in found.crew if (r.process, r.release) == (process, name) and not r.schedule)
+    web = process in ("", WEB)
+    group = _web(watch.fx, service, before, bool(process)) if web else _crew(watch, service, process, before)
     if not group and not patient:
         what = f"{process} of {service.name}" if process else service.name
         where = "kept of a release before" if before else "live"
-        raise BadInput(f"no container of {what} is {where} on this server{_meant(fx, service, process)}")
+        raise BadInput(f"no container of {what} is {where} on this server{_meant(watch.fx, service, process)}")
     return group
+
+
+def _crew(watch: Watch, service: Service, process: str, before: bool) -> tuple[Replica, ...]:
+    """Those of another process than web; of one that cron runs, the container of the last run."""
+    found = look(watch.fx, service)
+    name = planner.previous(found.seen) if before else planner.live_release(found.seen)
+    group = tuple(r for r in found.crew if (r.process, r.release) == (process, name))
+    if not any(r.schedule for r in group):
+        return group
+    ran = () if before else watch.engine.runs(service.key, process)
+    if not (ran or before):
+        raise BadInput(f"{process} of {service.name} has not run yet on this server: cron runs it")
+    return ran
 
 
 def _web(fx: Effects, service: Service, before: bool, alone: bool) -> tuple[Replica, ...]:
@@ -155,7 +165,7 @@ def _web(fx: Effects, service: Service, before: bool, alone: bool) -> tuple[Repl
 
 def _meant(fx: Effects, service: Service, process: str) -> str:
     """Of a service that the inventory does not know, its processes are those that have containers."""
-    known = {r.process or WEB for r in fx.engine.replicas(service.key) if not r.schedule}
+    known = {r.process or WEB for r in fx.engine.replicas(service.key)}
     return f": {nearest(process, known)}" if process and process not in known else ""
 
 
@@ -167,7 +177,7 @@ def ran(watch: Watch, service: Service, params: Mapping[str, Any]) -> dict[str, 
     line = watch.line
     argv = [str(word) for word in params["command"]]
     process = params["process"]
-    group = [r for r in _group(watch.fx, service, process, False, False) if r.running]
+    group = [r for r in _group(watch, service, process, False, False) if r.running]
     if not group:
         raise BadInput(f"no container of {f'{process} of ' if process else ''}{service.name} runs on this server")
     pieces = reading.Pieces(lambda text: line.tell("out", text, again=True), MOST)

@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.kinds import Wrong
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import nearest
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB, Health, Process, Service
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import WEB, Health, Process
 
 SHORT = ("port", "routes")  # what says at the top that there is a process web
 
@@ -75,20 +75,23 @@ def known_places(
     return found
 
 
-def refuse_unknown(
-    process: str, service: Service, given: Mapping[str, Any], places: Mapping[str, Sequence[str]]
-) -> None:
-    """Refuse a process that a service has nowhere, and one of which nothing runs in between: cron has it."""
+def having(
+    process: str, service: str, given: Mapping[str, Any], places: Mapping[str, list[str]], main: str
+) -> dict[str, list[str]]:
+    """Of the servers of a service those that have a process of it; what cron runs, the main one has.
+
+    Without any, which is where the inventory is not right, the servers themselves are to say.
+    """
+    if not places:
+        return {}
     known = {name for names in places.values() for name in names}
-    if not places or process in known:
-        return
-    if process not in (given.get("processes") or {}):
-        raise BadInput(f"stackswap_process is {process}, which {service.name} does not have: {nearest(process, known)}")
-    labels = f"--filter label=stackswap.callback={service.key} --filter label=stackswap.moment={process}"
-    raise BadInput(
-        f"stackswap_process is {process}, which cron runs: nothing of it stays. What its last run said is told on the "
-        f"main server by: docker logs $(docker ps -aq {labels})"
-    )
+    clocked = {name for name, one in (given.get("processes") or {}).items() if one.get("schedule")}
+    if process in clocked:
+        return {main: [process]}
+    if process not in known:
+        meant = nearest(process, known | clocked)
+        raise BadInput(f"stackswap_process is {process}, which {service} does not have: {meant}")
+    return {server: names for server, names in places.items() if process in names}
 
 
 def _nobody(path: str, group: str, servers: Sequence[str], inventory: Mapping[str, Sequence[str]]) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
     Health,
     Process,
     Release,
+    Replica,
     Route,
     Service,
 )
@@ -40,6 +41,7 @@ class Said:
     def __init__(self, logs: dict[str, list[str]], turns: int = 0, does: Callable[[int], Any] = id) -> None:
         self.logs, self.told, self.turns, self.does = logs, [], turns, does
         self.asked: list[str] = []
+        self.ran: tuple[Replica, ...] = ()
 
     def tell(self, phase: str, msg: str = "", again: bool = False) -> None:
         self.told.append((phase, msg))
@@ -53,6 +55,9 @@ class Said:
         texts = self.logs.get(container, [])
         lines = [(f"2026-01-01T00:00:{n:02d}.000000000Z", text) for n, text in enumerate(texts)]
         return lines if since else lines[-tail:] if tail else []
+
+    def runs(self, service: str, process: str) -> tuple[Replica, ...]:
+        return self.ran
 
     def run_in(self, container: str, argv: Sequence[str], heard: Callable[[bytes], None]) -> int:
         self.asked.append(container)
@@ -183,17 +188,29 @@ def test_a_worker_is_heard_and_asked_alone(crewed: FakeServer) -> None:
     ("process", "why"),
     [
         ("worekr", "no container of worekr of shop is live on this server: did you mean worker"),
-        ("mail", "no container of mail of shop is live on this server: known are web, worker"),
-        ("nightly", "no container of nightly of shop is live"),
+        ("mail", "no container of mail of shop is live on this server: known are nightly, web, worker"),
+        ("nightly", "nightly of shop has not run yet on this server: cron runs it"),
     ],
 )
 def test_a_process_that_a_server_does_not_have_is_answered_with_those_that_it_has(
     crewed: FakeServer, process: str, why: str
 ) -> None:
-    """What cron runs is none of them."""
+    """What cron has never run has nothing to tell either."""
     for act, more in ((read, LOGS), (ran, {"command": ["true"]})):
         with pytest.raises(BadInput, match=why):
             act(watch(crewed, Said({})), SHOP, {**more, "process": process})
+
+
+def test_what_cron_runs_is_heard_in_the_container_of_its_last_run(crewed: FakeServer) -> None:
+    """One that waits on the server and never runs says nothing; a command runs only while the run does."""
+    said = Said({"last": ["42 mails sent"]})
+    said.ran = (Replica("last", "n", "", "2", "", 0, "exited"),)
+    read(watch(crewed, said), SHOP, {**LOGS, "process": "nightly"})
+    assert said.told == [("log", "42 mails sent")]
+    with pytest.raises(BadInput, match="no container of nightly of shop runs on this server"):
+        ran(watch(crewed, said), SHOP, {"command": ["true"], "process": "nightly"})
+    with pytest.raises(BadInput, match="no container of nightly of shop is kept of a release before"):
+        read(watch(crewed, said), SHOP, {**LOGS, "process": "nightly", "previous": True})
 
 
 def test_a_worker_that_has_ended_runs_no_command(crewed: FakeServer) -> None:
@@ -230,8 +247,7 @@ def test_what_is_too_much_is_counted() -> None:
         ("logs", {"stackswap_tail": -1}, "stackswap_tail"),
         ("logs", {"stackswap_service": None}, "stackswap_service is missing"),
         ("logs", {"stackswap_process": "wroker"}, "is wroker, which shop does not have: did you mean worker"),
-        ("exec", {"stackswap_process": "mail"}, "is mail, which shop does not have: known are web, worker"),
-        ("logs", {"stackswap_process": "nightly"}, "cron runs: .* docker logs .*callback=test.shop .*moment=nightly"),
+        ("exec", {"stackswap_process": "mail"}, "is mail, which shop does not have: known are nightly, web, worker"),
         ("remove", {"stackswap_process": "worker"}, "stackswap_process is given, and a service leaves with all"),
     ],
 )
@@ -258,6 +274,13 @@ def test_a_process_is_asked_for_where_it_is(kind: str, process: str, servers: li
     services = {"stackswap_services": {"shop": {"processes": placed}}, "stackswap_overrides": {"shop": more}}
     told = asked_of(kind, process, **services)
     assert (list(told["places"]), told["main"], told["process"]) == (servers, servers[0], process)
+
+
+def test_what_cron_runs_is_asked_for_on_the_main_server() -> None:
+    """That runs it, and no other."""
+    for chosen, main in (("", "web1"), ("jobs1", "jobs1")):
+        told = asked_of("logs", "nightly", stackswap_main=chosen)
+        assert (list(told["places"]), told["main"]) == ([main], main)
 
 
 @pytest.mark.parametrize("services", [None, {}, {"shop": {"processes": ["worker"]}}, {"shop": None}])

@@ -9,7 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine import DockerEngine
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.payload import SERVICE
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Replica
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.payload import (
+    CALLBACK,
+    MOMENT,
+    SERVICE,
+    replica_of,
+)
 
 
 class WatchingEngine(DockerEngine):
@@ -23,6 +29,14 @@ class WatchingEngine(DockerEngine):
             read = self._client.logs(container, stdout=True, stderr=True, timestamps=True, **how)
         lines = (line.partition(" ") for line in read.decode("utf-8", "replace").splitlines())
         return [(at, text) for at, blank, text in lines if blank or at]
+
+    def runs(self, service: str, process: str) -> tuple[Replica, ...]:
+        """The containers in which cron has run a process of a service: the last one stays until the next run."""
+        wanted = {"label": [f"{CALLBACK}={service}", f"{MOMENT}={process}"]}
+        with self._asking(f"list the runs of {process} of {service}"):
+            listed = self._client.containers(all=True, filters=wanted)
+        documents = [self._inspected(self._client.inspect_container, one["Id"], "look at container") for one in listed]
+        return tuple(replica_of(document) for document in documents if document)
 
     def run_in(self, container: str, argv: Sequence[str], heard: Callable[[bytes], None]) -> int:
         """Run a command in the container; heard gets what it says on both streams, as it comes. Its exit code."""
