@@ -622,7 +622,8 @@ def test_a_service_of_the_host_runs_from_the_engines_own_document(engine: HostEn
     }
     container = engine.run_service(payload)
     found = engine.container(f"{NAME}-host")
-    assert found == {
+    assert found and found["started"].startswith("20")
+    assert {name: told for name, told in found.items() if name != "started"} == {
         "id": container,
         "name": f"{NAME}-host",
         "state": "running",
@@ -630,6 +631,11 @@ def test_a_service_of_the_host_runs_from_the_engines_own_document(engine: HostEn
         "labels": labels,
         "config": "c0ffee",
         "policy": "no",
+        "address": "",
+        "restarts": 0,
+        "exit_code": 0,
+        "oom_killed": False,
+        "health": "",
     }
     assert engine.container(container[:12]) is None
     asked = ["sh", "-c", "echo out; echo err >&2; exit 5"]
@@ -642,6 +648,33 @@ def test_a_service_of_the_host_runs_from_the_engines_own_document(engine: HostEn
     with pytest.raises(EngineFailed, match="not running"):
         engine.exec(container, ["true"])
     engine.remove(container)
+
+
+def test_containers_are_found_by_a_label_with_any_value_and_in_one_network(
+    engine: HostEngine, spec: ReplicaSpec, network: str
+) -> None:
+    """In all states, each with how its run goes or has ended."""
+    label = f"stackswap.test.{NAME}"
+    one = engine.create(replace(other(spec, command=("sh", "-c", "exit 5")), labels=(TEST, (label, "one"))))
+    two = engine.run_service(
+        {
+            "name": f"{spec.name}-two",
+            "Image": spec.container.image,
+            "Cmd": ["sleep", "60"],
+            "Labels": {**dict([TEST]), label: "two"},
+            "HostConfig": {"NetworkMode": "none"},
+            "Healthcheck": {"Test": ["CMD", "true"], "Interval": 10**9},
+        }
+    )
+    assert {box["id"] for box in engine.labelled(label)} == {one, two}
+    assert [box["id"] for box in engine.labelled(label, "two")] == [two]
+    assert [box["id"] for box in engine.labelled(label, network=network)] == [one]
+    assert engine.labelled(label, "two", network) == ()
+    assert [(box["state"], box["started"]) for box in engine.labelled(label, "one")] == [("created", "")]
+    engine.start(one)
+    wait_for(lambda: engine.labelled(label, "one")[0]["state"] == "exited")
+    assert engine.labelled(label, "one")[0]["exit_code"] == 5
+    wait_for(lambda: engine.labelled(label, "two")[0]["health"] == "healthy")
 
 
 def test_a_service_of_the_host_that_does_not_start_leaves_nothing(engine: HostEngine, image: str) -> None:
