@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ SITE, NAME = "crew.test", "crew"
 QUICK = {"deadline": 10, "min_healthy_time": 0.3}
 IDLE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 NIGHTLY = {"schedule": "15 3 * * *", "command": ["sh", "-c", "exit 3"]}
+OFTEN = {"schedule": "* * * * *", "command": ["sh", "-c", "exit 4"]}
 WORKS = ["sh", "-c", "exit 0"]
 
 
@@ -25,7 +27,7 @@ def service(command: list[str], **options: Any) -> dict[str, Any]:
     health = {"kind": "command", "command": WORKS, **QUICK}
     worker = {"group": "jobs", "command": command, "health": health, "stop_timeout": 5, **options}
     plain = {name: SHOP[name] for name in ("image", "shared", "bake")}
-    return {**plain, "processes": {"web": web, "worker": worker, "nightly": NIGHTLY}}
+    return {**plain, "processes": {"web": web, "worker": worker, "nightly": NIGHTLY, "often": OFTEN}}
 
 
 def inventory(stack: Fleet, defined: dict[str, Any]) -> Path:
@@ -102,6 +104,12 @@ def test_a_rollback_and_a_restart_take_the_workers_along_and_status_shows_them(s
     assert "drift" not in told.report or not [text for text in told.report["drift"] if NAME in text]
 
 
+def runs(stack: Fleet) -> dict[str, list[tuple[str, int]]]:
+    """What the main server's status tells of scheduled processes: version and exit code of each run."""
+    told = play(stack, "status.yml").report["services"][NAME]["servers"]["server1"]["schedules"]
+    return {one["process"]: [(run["version"], run["exit_code"]) for run in one["runs"]] for one in told}
+
+
 def test_cron_runs_on_the_main_server_alone(stack: Fleet) -> None:
     """The table's line, run as cron does; what came of it is in the status. A server without a cron is told of."""
     ran = play(stack, "deploy.yml", "1.1")
@@ -111,8 +119,9 @@ def test_cron_runs_on_the_main_server_alone(stack: Fleet) -> None:
     assert [one.host.run(f"ls {table}", check=False) for one in others] == ["", ""]
     line = main.host.run(f"grep '^15 3' {table}").split(" root ", 1)[1]
     assert main.host.run(f"env -i /bin/sh -c '{line}'; echo $?") == "3"
-    (nightly,) = play(stack, "status.yml").report["services"][NAME]["servers"]["server1"]["schedules"]
-    assert (nightly["version"], nightly["runs"][0]["exit_code"]) == ("1.1", 3)
+    assert runs(stack) == {"nightly": [("1.1", 3)], "often": []}
+    main.host.run("cron")  # its daemon, for the tests that follow
+    assert "no cron runs on this server" not in play(stack, "deploy.yml", "1.0").said
 
 
 def test_logs_are_of_the_servers_that_have_the_service(stack: Fleet) -> None:
@@ -134,3 +143,12 @@ def test_a_group_that_is_none_is_refused(stack: Fleet) -> None:
         and "processes.worker.group is job, which is no group of the inventory: did you mean jobs?" in (ran.said)
     )
     assert now and stack.servers[0].answer(SITE) == now
+
+
+def test_the_daemon_runs_what_is_due_and_nothing_else(stack: Fleet) -> None:
+    """Debian's cron, started by an earlier test: once a minute, of what serves at the time."""
+    last = time.monotonic() + 70
+    while not (found := runs(stack)["often"]):
+        assert time.monotonic() < last, stack.servers[0].host.run("cat /etc/cron.d/stackswap_*")
+        time.sleep(1)
+    assert {*found} <= {("1.0", 4), ("1.1", 4)} and runs(stack)["nightly"] == [("1.1", 3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -20,6 +21,11 @@ def docker(*words: str, data: bytes | None = None, errors: bool = False) -> str:
         said = done.stderr.decode(errors="replace")[-2000:]
         raise RuntimeError(f"docker {' '.join(words[:3])} failed: {said}")
     return (done.stdout + done.stderr * errors).decode().strip()
+
+
+def tagged(name: str, *parts: object) -> str:
+    """The image's name with a tag that changes with what it is made of: one made otherwise is not taken for it."""
+    return f"stackswap-test/{name}:{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
 
 
 def exists(tag: str) -> bool:

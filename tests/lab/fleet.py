@@ -32,8 +32,7 @@ from tests.lab.host import hosts
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-IMAGE = "stackswap-test/server:1"
-PACKAGES = ("python3", "python3-docker", "iptables", "procps")
+PACKAGES = ("python3", "python3-docker", "iptables", "procps", "cron")
 SITE, SECRET = "shop.test", "let-me-in"
 VERSIONS = ("1.0", "1.1")
 APPS = tuple(f"stackswap-test/app:{version}" for version in VERSIONS)
@@ -73,6 +72,7 @@ RUN ssh-keygen -qA && mkdir -p /mnt/shared && chmod 1777 /mnt/shared && \\
     useradd -m -s /bin/bash asks && echo asks:{SECRET} | chpasswd && echo 'asks ALL=(ALL) ALL' >/etc/sudoers.d/asks
 CMD ["sh", "/engine.sh"]
 """
+IMAGE = images.tagged("server", host.BARE, ENGINE, DAEMON, DOCKERFILE)
 
 
 def image() -> str:

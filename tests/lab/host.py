@@ -23,7 +23,6 @@ from types import MappingProxyType
 
 from tests.lab import debian, images
 
-BARE = "stackswap-test/host:1"
 PACKAGES = ("openssh-server", "sudo", "ca-certificates", "iproute2", "procps")
 RANGE = ip_network("198.18.128.0/17")  # of the range kept for test benches
 KEPT_BACK = {"SYS_RESOURCE": 24, "SYS_TIME": 25}  # by their numbers: they reach the whole machine
@@ -48,6 +47,7 @@ RUN rm -f /etc/ssh/ssh_host_* && useradd -m -s /bin/bash ops && \\
     echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops
 CMD ["sh", "-c", "ssh-keygen -A && exec sh /boot.sh"]
 """
+BARE = images.tagged("host", PACKAGES, BOOT, DOCKERFILE)
 
 
 @dataclass(frozen=True)
