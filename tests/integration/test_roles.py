@@ -21,6 +21,7 @@ import yaml
 
 from ansible_collections.stackswap.bluegreen.plugins.action import preflight
 from tests.lab import images
+from tests.lab.building import tagged
 from tests.lab.stack import free_port
 
 pytestmark = pytest.mark.slow
@@ -426,6 +427,44 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
         left = run("backing.yml", "-e", "stackswap_backing_state=absent", "-e", "stackswap_backing_name=redis")
     assert "redis has left, its volumes stay" in left and not docker(*ours) and not sealed()
     assert (tmp_path / "starts").read_text() == "start\n" * 3
+
+
+REDIS = """FROM python:full
+RUN apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server >/dev/null && apt-get clean
+"""
+
+
+@pytest.mark.engine
+def test_a_real_database_keeps_what_it_was_told_over_another_setting(here: Plays) -> None:
+    """Debian's Redis, its check its own command, its port open at an address of the server."""
+    tag, volume = tagged("redis", REDIS), f"{PLACE}-redis"
+    if not images.exists(tag):
+        images.build(tag, images.context({"Dockerfile": REDIS.encode()}), {"python:full": images.python()})
+    port = free_port()
+    serve = f"redis-server --port {port} --bind 0.0.0.0 --protected-mode no --dir /data --appendonly yes".split()
+    redis = {"image": tag, "command": serve, "volumes": [f"{volume}:/data"], "listen": "127.0.0.1", "port": port}
+    redis.update(health={"command": ["redis-cli", "-p", str(port), "ping"]})
+
+    def run(**changed: Any) -> str:
+        code, said = here("backing.yml", "-e", json.dumps({"stackswap_backing": {"redis": {**redis, **changed}}}))
+        assert code == 0, said
+        return said
+
+    def ask(*words: str) -> str:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+            link.sendall(" ".join(words).encode() + b"\r\n")
+            return link.recv(100).decode().strip()
+
+    leave = ("-e", "stackswap_backing_state=absent", "-e", "stackswap_backing_name=redis")
+    try:
+        assert "redis runs on web1" in run()
+        assert ask("SET", "basket", "full") == "+OK" and ask("CONFIG", "GET", "maxmemory").endswith("\r\n0")
+        run(command=[*serve, "--maxmemory", "64mb"])
+        assert ask("CONFIG", "GET", "maxmemory").endswith("\r\n67108864")
+        assert ask("GET", "basket") == "$4\r\nfull", "its data are the volume's"
+    finally:
+        here("backing.yml", *leave)
+        docker("volume", "rm", volume)
 
 
 def answered(path: str, host: str) -> int:

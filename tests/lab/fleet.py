@@ -27,6 +27,7 @@ from typing import Any
 
 from tests.contract import proxies
 from tests.lab import host, images
+from tests.lab.building import tagged
 from tests.lab.engines import FOLDER, PATH, PROGRAMS, Engine, answers, program
 from tests.lab.host import hosts
 
@@ -72,7 +73,7 @@ RUN ssh-keygen -qA && mkdir -p /mnt/shared && chmod 1777 /mnt/shared && \\
     useradd -m -s /bin/bash asks && echo asks:{SECRET} | chpasswd && echo 'asks ALL=(ALL) ALL' >/etc/sudoers.d/asks
 CMD ["sh", "/engine.sh"]
 """
-IMAGE = images.tagged("server", host.BARE, ENGINE, DAEMON, DOCKERFILE)
+IMAGE = tagged("server", host.BARE, ENGINE, DAEMON, DOCKERFILE)
 
 
 def image() -> str:

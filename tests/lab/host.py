@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.lab import debian, images
+from tests.lab.building import tagged
 
 PACKAGES = ("openssh-server", "sudo", "ca-certificates", "iproute2", "procps")
 RANGE = ip_network("198.18.128.0/17")  # of the range kept for test benches
@@ -47,7 +48,7 @@ RUN rm -f /etc/ssh/ssh_host_* && useradd -m -s /bin/bash ops && \\
     echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops
 CMD ["sh", "-c", "ssh-keygen -A && exec sh /boot.sh"]
 """
-BARE = images.tagged("host", PACKAGES, BOOT, DOCKERFILE)
+BARE = tagged("host", PACKAGES, BOOT, DOCKERFILE)
 
 
 @dataclass(frozen=True)
