@@ -27,7 +27,6 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
     Service,
 )
 from tests.lab import images
-from tests.lab.calls import new_stack
 from tests.lab.fake import App, FakeServer
 from tests.lab.stack import QUICK, Stack
 
@@ -112,7 +111,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         health = Health("http", "/health", deadline=20.0, min_healthy_time=0.3)
         yield Subject(server.effects(), "app", Service("test", "any", health=health), server=server)
         return
-    with new_stack() as stack:
+    with Stack.made() as stack:
         image, labels = images.app("1.0"), (("stackswap.test", "1"),)
         yield Subject(stack.effects(), image, Service(stack.name, "any", health=QUICK), labels, stack=stack)
 

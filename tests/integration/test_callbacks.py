@@ -20,7 +20,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout import layout
 from tests.lab import images
 from tests.lab.building import build, context, docker
-from tests.lab.calls import ORDERS, Place, admin, new_stack
+from tests.lab.calls import ORDERS, Place, admin
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -48,7 +48,7 @@ def stack() -> Iterator[Stack]:
     for version in ("1.0", "1.1"):
         image(version)
     image("1.0-plain", "644")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests.integration.test_modules import of
 from tests.integration.test_roles import LOCAL, PLAYBOOK, ROOT
 from tests.lab import images
-from tests.lab.calls import Place, new_stack
+from tests.lab.calls import Place
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -102,7 +102,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """With its proxy and 1.0 running."""
     for version in ("1.0", "1.1"):
         images.app(version)
-    with new_stack() as stack:
+    with Stack.made() as stack:
         made = Site(stack, tmp_path_factory.mktemp("cancel"))
         assert made.deploy("1.0").ended()[0] == 0
         yield made

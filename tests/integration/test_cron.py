@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -159,9 +160,13 @@ def test_a_run_is_neither_ended_by_a_deploy_nor_begun_beside_another(stack: Stac
 def test_a_service_that_leaves_leaves_nothing_to_cron(stack: Stack, tmp_path: Path) -> None:
     """Neither the table, nor a container, nor what is known of runs."""
     place = Place(stack, "gone", tmp_path)
-    done = place.deploy("1")
-    running = subprocess.run(["pgrep", "-x", "cron"], capture_output=True).returncode == 0
-    assert any("no cron runs on this server" in text for text in done.warnings) is not running
+    inside = docker("run", "--detach", "--rm", "--label=stackswap.test=1", images.busybox(), "crond", "-f", "-c", "/")
+    try:
+        done = place.deploy("1")
+    finally:
+        docker("rm", "--force", inside)
+    running = subprocess.run(["pgrep", "-x", "--ns", str(os.getpid()), "cron"], capture_output=True).returncode == 0
+    assert any("no cron runs on this server" in text for text in done.warnings) is not running, "a container's is none"
     assert place.ran()[0] == 0
     assert leave(stack.effects(), place.service, Order("absent")).error is None
     assert not place.table.exists()

@@ -18,7 +18,6 @@ import pytest
 
 from tests.lab import images
 from tests.lab.building import docker
-from tests.lab.calls import new_stack
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -58,7 +57,7 @@ class Ran:
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -17,7 +17,8 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
 from tests.integration.test_build import SECRET, SH, Project, everything_in
 from tests.lab import images
 from tests.lab.building import build, context
-from tests.lab.calls import Place, inside, new_stack
+from tests.lab.calls import Place, inside
+from tests.lab.stack import Stack
 
 pytestmark = pytest.mark.engine
 BASE = "registry.artifakt.io/php:8.1-apache"
@@ -204,7 +205,7 @@ def test_one_of_their_applications_is_deployed_and_swapped_under_load(app: App, 
     options = {"image": repository, "port": 80, "attach": ["mysql"], "env": {"COLOR": "green"}}
     options |= {"volumes": [f"{data}:/data"], "command": ["python3", "-u", "-m", "http.server", "80"]}
     local = {"ARTIFAKT_IS_MAIN_INSTANCE": "1", "ARTIFAKT_REPLICA_LIST": "192.0.2.11"}
-    with new_stack() as stack:
+    with Stack.made() as stack:
         shop = Shop(
             stack, "theirs", **{**options, "health": {"path": "/told", "deadline": 30, "min_healthy_time": 0.2}}
         )

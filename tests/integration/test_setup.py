@@ -87,7 +87,8 @@ def haproxy() -> str:
 def engine_started() -> str:
     """Return what tells this run of the engine from another."""
     info = ["docker", "info", "--format={{.ID}}"]
-    pids = subprocess.run(["pidof", "dockerd"], capture_output=True, text=True).stdout
+    own = ["pgrep", "-x", "--ns", str(os.getpid()), "dockerd"]  # containers have engines of their own
+    pids = subprocess.run(own, capture_output=True, text=True).stdout
     return pids + subprocess.run(info, capture_output=True, text=True).stdout
 
 

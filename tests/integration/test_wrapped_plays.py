@@ -58,7 +58,7 @@ class Site:
             "home": str(folder / "home"),
             "container": NAME,
             "network": NAME,
-            "subnet": f"198.18.{os.getpid() % 256}.0/24",
+            "subnet": f"198.19.{os.getpid() % 256}.0/24",
             "labels": {"stackswap.test": "1"},
         }
         variables = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,6 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.callback_modul
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.callbacks import Calling
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import choose
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import EngineFailed
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.control import Admin, ProxyUnreachable
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout import layout
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.host_report import host_report
@@ -157,14 +155,6 @@ class Place:
         report = load.report()
         assert report.requests and report.lost == 0, str(report)
         assert set(report.versions) == {before[0].version}, str(report)
-
-
-def new_stack() -> Stack:
-    """A stack on a network that nobody else has."""
-    for block in random.sample(range(0, 256, 2), 10):
-        with suppress(EngineFailed):
-            return Stack.made(f"172.29.{block}.0/23")
-    raise RuntimeError("no free network for a stack")
 
 
 def candidate(place: Place, version: str) -> Replica:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import shutil
 import socket
@@ -17,6 +18,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.crontab.table 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine import DockerEngine
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.host import HostEngine
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import EngineFailed
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy import files
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout import Settings
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.proxy import HAProxy
@@ -56,8 +58,20 @@ class Stack:
     settings: Settings
 
     @classmethod
-    def made(cls, subnet: str = "172.30.248.0/23") -> Stack:
-        """A new one, with its proxy running."""
+    def made(cls, subnet: str = "") -> Stack:
+        """A new one, with its proxy running; on this subnet, or on one that nobody else has."""
+        if subnet:
+            return cls._on(subnet)
+        for block in random.sample(range(0, 256, 2), 10):
+            try:
+                return cls._on(f"172.29.{block}.0/23")
+            except EngineFailed as failed:
+                if "overlap" not in str(failed):
+                    raise
+        raise RuntimeError("no free network for a stack")
+
+    @classmethod
+    def _on(cls, subnet: str) -> Stack:
         name = f"stackswap-test-{secrets.token_hex(3)}"
         home = tempfile.mkdtemp(prefix=f"{name}-")
         settings = Settings(

@@ -343,7 +343,7 @@ def ran(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     """These tests, run in the copy and with what is there."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}
     command = [sys.executable, "-B", "-m", "pytest", "-q", "--no-header", *tests]
-    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=300)
 
 
 def test_nothing_is_red_without_a_sabotage(tree: Path) -> None:

@@ -64,10 +64,11 @@ class Crontab:
         return sorted(found, key=lambda one: str(one.get("at", "")), reverse=True)
 
     def daemon(self) -> bool:
-        """Whether anybody reads the file."""
-        for path in glob.glob("/proc/[0-9]*/comm"):
-            with suppress(OSError), open(path, encoding="utf-8") as file:
-                if file.read().strip() in DAEMONS:
+        """Whether anybody reads the file. A cron in a container is none of this server's."""
+        mine = os.stat("/proc/self/ns/pid").st_ino
+        for process in glob.glob("/proc/[0-9]*"):
+            with suppress(OSError), open(f"{process}/comm", encoding="utf-8") as file:
+                if file.read().strip() in DAEMONS and os.stat(f"{process}/ns/pid").st_ino == mine:
                     return True
         return False
 
