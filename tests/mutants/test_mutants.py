@@ -7,6 +7,7 @@ process of their own, and all of them pass in a copy that nothing was done to.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -351,7 +352,8 @@ def test_nothing_is_red_without_a_sabotage(tree: Path) -> None:
     killers = {mutant.killer for mutant in MUTANTS.values()}
     done = ran(tree, *sorted(killers))
     assert done.returncode == PASSED, done.stdout
-    assert f"{len(killers)} passed" in done.stdout
+    passed = re.search(r"^(\d+) passed in", done.stdout, re.MULTILINE)  # a test may be of several cases
+    assert passed and int(passed[1]) >= len(killers), done.stdout
 
 
 @pytest.mark.parametrize("mutated", MUTANTS, indirect=True)
