@@ -47,9 +47,10 @@ def _folded(args: Any, known: Any, among: Any, results: Any) -> tuple[dict[str, 
     differ, joins = _agreed(args, gate) if args.get("job") and not gate["shut"] else ("", {})
     if differ:
         gate.update(shut=True, bad=list(among), whys=dict.fromkeys(among, untouched(differ)))
-    if args.get("why") and not gate["whys"]:  # no server's own word: what failed, failed for all of them
+    along = bool(args.get("why")) and not gate["whys"]  # no server's own word: what failed, failed for all of them
+    if along:
         gate["whys"] = dict.fromkeys(among, str(args["why"]))
-    return {**gate, "joining": joins}, differ
+    return {**gate, "joining": joins, "along": along}, differ
 
 
 def _answer(args: Any, gate: Any, differ: str) -> dict[str, Any]:

@@ -85,7 +85,10 @@ def gate_of(gates: Mapping[str, Any], job: Mapping[str, Any], service: str) -> d
 
 
 def passed(gates: Mapping[str, Any], job: Mapping[str, Any], service: str, gate: Mapping[str, Any]) -> dict[str, Any]:
-    """All gates after the turn of a service; what was built for it stays known. bad: who is, for any of them."""
+    """All gates after the turn of a service; what was built for it stays known. bad: who is, for any of them.
+
+    along: of a gate, that the service has not failed itself.
+    """
     known = {name: gate_of(gates, job, name) for name in job["order"]}
     built = {"built": known[service].get("built") or {}}
     services = {**known, service: {**built, **gate}}
@@ -118,7 +121,8 @@ def _refused(gate: Mapping[str, Any], name: str, others: Sequence[tuple[str, str
 
 def taken_along(gates: Mapping[str, Any], job: Mapping[str, Any], service: str) -> str:
     """Why a service that has not failed goes back: with which of the others; '' where none of them has failed."""
-    others = [name for name in job["order"] if name != service and gate_of(gates, job, name).get("bad")]
+    known = {name: gate_of(gates, job, name) for name in job["order"] if name != service}
+    others = [name for name, gate in known.items() if gate.get("whys") and not gate.get("along")]
     return f"{' and '.join(others)} failed, and the services of a job switch together or not at all" if others else ""
 
 

@@ -154,9 +154,11 @@ def test_a_service_that_goes_back_with_another_says_so() -> None:
     """The one that failed has its own reason; the last lines name both."""
     gates = after({}, "shop", "ready", a=said("shop"), b=said("shop"))
     gates = after(gates, "api", "ready", b=said("api", cause="exited"))
+    gates = after(gates, "api", "back", b=said("api"))
     assert turns.taken_along(gates, TWO, "api") == ""
     why = turns.taken_along(gates, TWO, "shop")
-    gate = {**turns.gate_of(gates, TWO, "shop"), "whys": dict.fromkeys("ab", why)}
+    gate = {**turns.gate_of(gates, TWO, "shop"), "whys": dict.fromkeys("ab", why), "along": True}
+    assert turns.taken_along(turns.passed(gates, TWO, "shop", gate), TWO, "api") == "", "it is not the other's fault"
     report = turns.report_of(turns.passed(gates, TWO, "shop", gate), TWO)
     jsonschema.validate(report, SCHEMA)
     assert (report["status"], report["outcome"], turns.came_to(gates, TWO)) == ("failed", "unchanged", "failed")

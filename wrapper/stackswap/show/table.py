@@ -33,7 +33,7 @@ class Row:
         """The version; of several services each with its name."""
         if len(self.serves) == 1:
             return next(iter(self.serves.values()))
-        return ", ".join(f"{name} {version}".rstrip() for name, version in self.serves.items())
+        return ", ".join(f"{name} {version}" for name, version in self.serves.items() if version)
 
     def elapsed(self, now: float) -> float:
         """Seconds in this phase."""
