@@ -14,7 +14,7 @@ from typing import Any
 from tests.demo import state
 from tests.lab import images
 
-CONTAINERS = ("name=^demo-guestbook-", "name=^stackswap-demo-proxy$")
+CONTAINERS = ("network=stackswap-demo", "name=^stackswap-demo-proxy$")  # whatever was deployed to it
 NETWORK = "stackswap-demo"
 IMAGE = "stackswap/demo-guestbook"
 FOLDERS = (Path("/var/lib/stackswap-demo"), state.SHARED / "stackswap-demo")
