@@ -138,10 +138,10 @@ def watched(stack: Stack, at: Callable[[str], None]) -> Effects:
     return effects
 
 
-def killed(stack: Stack, service: Service, wanted: Release, point: Point) -> bool:
-    """Deploy in a process that kills itself at the point; whether it got there."""
+def killed(run: Callable[[Callable[[str], None]], Any], point: Point) -> bool:
+    """Have a process do it that kills itself at the point; whether it got there."""
 
-    def deploy() -> None:
+    def doomed() -> None:
         seen: Counter[str] = Counter()
 
         def at(name: str) -> None:
@@ -149,9 +149,9 @@ def killed(stack: Stack, service: Service, wanted: Release, point: Point) -> boo
             if (name, seen[name]) == point:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        job.run(watched(stack, at), service, wanted, Order("settled"))
+        run(at)
 
-    process = FORK.Process(target=deploy)
+    process = FORK.Process(target=doomed)
     process.start()
     process.join(60)
     return process.exitcode == -signal.SIGKILL
@@ -161,7 +161,7 @@ def round_of(stack: Stack, service: Service, number: int, point: Point, then: st
     """One kill and what is asked next; what is not as it ought to be, in words."""
     old = live_release(stack.look(service).seen)
     wanted = release(stack, service, str(number))
-    if not killed(stack, service, wanted, point):
+    if not killed(lambda at: job.run(watched(stack, at), service, wanted, Order("settled")), point):
         yield "the deploy did not get there"
     fenced = live_slot_alone(stack.look(service), wanted)
     if then == "retreat":
