@@ -9,17 +9,9 @@ import subprocess
 import pytest
 
 from tests.fleet.test_waves import BAKES, until
-from tests.lab.fleet import BIN, Fleet, begun, ended
+from tests.lab.fleet import Fleet, ended
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-
-
-def wrapper(stack: Fleet, home: str, version: str, *words: str) -> subprocess.Popen[str]:
-    """Start the command on a control node of its own: another home, other jobs."""
-    (stack.folder / home).mkdir(exist_ok=True)
-    environ = {**stack.environ, "HOME": str(stack.folder / home), "XDG_STATE_HOME": str(stack.folder / home)}
-    command = [BIN / "stackswap", "deploy", "shop", version, "-i", stack.inventory(), "--output", "json", *words]
-    return begun(command, environ)
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -31,7 +23,7 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
 def test_of_two_jobs_at_once_one_deploys_everywhere(servers: Fleet) -> None:
     """The other is told who has the service, and has changed nothing; each comes from a control node of its own."""
     now, then = servers.even()
-    first, second = wrapper(servers, "one", then), wrapper(servers, "two", now)
+    first, second = (servers.job("deploy", "shop", one, home=home) for one, home in ((then, "one"), (now, "two")))
     (one, said), (two, told) = outcome(first), outcome(second)
     assert sorted((one, two)) == [0, 5], said + told
     assert servers.answers() == [then if one == 0 else now] * 3
@@ -46,7 +38,7 @@ def test_who_waits_for_a_claim_deploys_when_the_other_job_is_done(servers: Fleet
     servers.hostvars["server1"] = BAKES
     first = servers.begin("deploy.yml", then)
     until(lambda: servers.answers()[0] == then)
-    second, told = outcome(wrapper(servers, "three", now, "--wait-claim", "120"))
+    second, told = outcome(servers.job("deploy", "shop", now, "--wait-claim", "120", home="three"))
     assert ended(first).code == 0
     assert (second, servers.answers()) == (0, [now] * 3), told
     assert servers.claims() == [None] * 3

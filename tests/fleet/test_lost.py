@@ -1,41 +1,92 @@
-"""Servers that are lost between ready and live, and while nothing is done; and one that is slow."""
+"""Servers that are lost between ready and live, between live and settled, and while nothing is done; and a slow one."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import pytest
 
 from tests.fleet.test_waves import BAKES, until
-from tests.lab.fleet import Fleet, Ran, Server, ended
+from tests.lab.fleet import Fleet, Ran, Server, finished
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-Fault = Callable[[Server], None]
+Fault = Callable[[Server], AbstractContextManager[None]]
+SOON_MISSED = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1 -o ServerAliveCountMax=4"
 
 
-def cut_off(stack: Fleet, then: str, fault: Fault, waves: str) -> Ran:
-    """Deploy, and have the second server lost while the first one is watched in its bake."""
-    job = stack.begin("deploy.yml", then, waves=waves, job="cut")
-    until(lambda: stack.servers[0].answer().strip() == then)
-    fault(stack.servers[1])
-    return ended(job)
+class Loss(NamedTuple):
+    """What befalls the second of three servers, and what comes of it.
+
+    all_live: everybody is; else the first one is watched in its bake, and the others are ready. door: whether the
+    server's users are served meanwhile. outcomes: what the report says of the three, and of them all.
+    """
+
+    all_live: bool
+    fault: Fault
+    door: bool
+    why: str
+    code: int
+    outcomes: str
+    outcome: str
 
 
-def test_a_server_that_loses_its_power_between_ready_and_live_takes_the_others_back(servers: Fleet) -> None:
-    """The report says of each what it serves, or that it is not known; the next job has all serve the same."""
+LOSSES = {
+    "its power is gone before it is live": Loss(
+        False, Server.without_power, False, "unreachable at live", 3, "back unknown back", "unknown"
+    ),
+    "its engine is killed before it is live": Loss(
+        False, Server.without_engine, True, "engine", 1, "back unchanged back", "back"
+    ),
+    "its sshd is killed before it is live": Loss(
+        False, Server.without_sshd, True, "unreachable at live", 3, "back unknown back", "unknown"
+    ),
+    "its engine is killed before it has settled": Loss(
+        True, Server.without_engine, True, "engine", 1, "new new new", "new"
+    ),
+    "it is cut off before it has settled": Loss(
+        True, Server.partitioned, False, "unreachable at settled", 3, "new unknown new", "unknown"
+    ),
+}
+
+
+def lost(stack: Fleet, then: str, loss: Loss) -> tuple[Ran, list[str]]:
+    """Deploy and lose the server; what the job came to, and what users got everywhere before it was there again."""
+    first, second, _third = stack.servers
+    stack.hostvars["server3" if loss.all_live else "server1"] = BAKES
+    quick = {"ansible_ssh_args": SOON_MISSED, "ansible_control_path_dir": str(stack.folder / "quick")}
+    stack.hostvars["server2"] = quick
+    job = stack.job("deploy", "shop", then, waves="100%" if loss.all_live else "1, 100%", job="lost")
+    one = second if loss.all_live else first
+    until(lambda: one.answer().strip() == then and not (loss.all_live and one.busy()))
+    with loss.fault(second):
+        return finished(job), stack.answers()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_server_that_is_lost_in_the_middle_of_a_job(name: str, servers: Fleet) -> None:
+    """Users of all get one version; the report says of each what it serves and of whom it does not know, and the
+    exit code why the job failed. The next job has all serve one release, and nothing else runs."""
     now, then = servers.even()
-    servers.hostvars["server1"] = BAKES
-    ran = cut_off(servers, then, Server.off, "1, 100%")
-    found = servers.answers()[::2]
-    servers.servers[1].on()
-    assert ran.code != 0 and found == [now] * 2, ran.said
-    assert ran.outcomes == {"server1": "back", "server2": "unknown", "server3": "back"}, ran.line
-    assert "unreachable at live" in ran.report["answers"]["server2"]
-    until(lambda: servers.answers() == [now] * 3)
+    loss = LOSSES[name]
+    serves = then if loss.all_live else now
+    ran, found = lost(servers, then, loss)
+    assert found == [serves, serves if loss.door else "", serves], ran.said
+    until(lambda: servers.answers() == [serves] * 3)
+
+    assert (ran.code, ran.report["status"], ran.report["outcome"]) == (loss.code, "failed", loss.outcome), ran.said
+    assert " ".join(ran.outcomes.values()) == loss.outcomes, ran.line
+    assert [one["serving"]["version"] for one in ran.servers.values()] == [serves] * 3
+    missed = [outcome == "unknown" for outcome in loss.outcomes.split()]
+    assert [bool(one.get("lost")) for one in ran.servers.values()] == missed
+    assert set(ran.report["answers"]) == {"server2"} and loss.why in ran.report["answers"]["server2"]
+    assert "server2: " in ran.line
+
     servers.hostvars.clear()
-    again = servers.play("deploy.yml", then, job="cut")
+    again = servers.play("deploy.yml", then, job="lost")
     assert (again.code, servers.answers()) == (0, [then] * 3), again.said
     assert servers.running() == [[then]] * 3 and servers.claims() == [None] * 3
 

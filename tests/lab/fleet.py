@@ -48,13 +48,13 @@ SHOP = MappingProxyType(
     }
 )
 EXPIRE = 'sed -i \'s/"expires": [0-9.]*/"expires": 1.0/\' /var/lib/stackswap/services/test/*/record.json'
-HELD = "/etc/engine.held"
+HELD, SHUT = "/etc/engine.held", "/etc/sshd.held"
 DISK = ("--mount=type=tmpfs,dst=/var/lib/docker,tmpfs-size=200m",)
 KEPT = ("HOME", "PATH", "LANG", "DOCKER_HOST")
 PIPELINED = {"ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0"}
 ALIVE = "-C -o ControlMaster=auto -o ControlPersist=120s -o ServerAliveInterval=3 -o ServerAliveCountMax=3"
 
-# The engine as an init system has it: started at boot, started again when it ends, unless it is held down.
+# Engine and sshd as an init system has them: started at boot, started again when they end, unless they are held down.
 ENGINE = f"""#!/bin/sh
 export PATH={PATH}
 (while :; do
@@ -62,7 +62,10 @@ export PATH={PATH}
   sleep 0.2
 done) &
 mkdir -p /etc/keys; echo "$KEY" >/etc/keys/asks
-exec sh /boot.sh
+while :; do
+  [ -e {SHUT} ] || sh /boot.sh
+  sleep 0.2
+done
 """
 DAEMON = {"live-restore": True, "userland-proxy": False, "ip6tables": False}
 DOCKERFILE = f"""FROM host:bare
@@ -153,6 +156,29 @@ class Server(Engine):
         finally:
             self.host.run(f"rm {HELD}")
             answers(self)
+
+    @contextlib.contextmanager
+    def without_sshd(self) -> Iterator[None]:
+        """Its sshd is killed with all its sessions and stays down inside the block; all else runs on."""
+        self.inside(f"touch {SHUT}; kill -KILL $(pgrep '^sshd')")
+        try:
+            yield
+        finally:
+            self.inside(f"rm {SHUT}")
+            self.host.answers()
+
+    @contextlib.contextmanager
+    def without_power(self) -> Iterator[None]:
+        """It has none inside the block."""
+        self.off()
+        try:
+            yield
+        finally:
+            self.on()
+
+    def inside(self, command: str) -> str:
+        """Run a command line on it, whether it can be reached or not."""
+        return images.docker("exec", self.host.container, "sh", "-c", command)
 
     @contextlib.contextmanager
     def slow_link(self, rate: str = "2mbit") -> Iterator[None]:
@@ -269,6 +295,13 @@ class Fleet:
         command = [commands / "ansible-playbook", "-i", where, "-e", json.dumps(extra), *words, f"playbooks/{play}"]
         return begun(command, self.environ)
 
+    def job(self, *words: str, home: str = "home", **more: Any) -> subprocess.Popen[str]:
+        """Start a job by the wrapper, on the control node whose home this is: more are variables, as for begin."""
+        (self.folder / home).mkdir(exist_ok=True)
+        environ = {**self.environ, "HOME": str(self.folder / home), "XDG_STATE_HOME": str(self.folder / home)}
+        extra = ["-e", json.dumps({f"stackswap_{name}": one for name, one in more.items()})] if more else []
+        return begun([BIN / "stackswap", *words, "-i", self.inventory(), "--output", "json", *extra], environ)
+
     @property
     def environ(self) -> dict[str, str]:
         """Return the surroundings of a run: nothing of the caller's own settings."""
@@ -320,6 +353,14 @@ def ended(process: subprocess.Popen[str]) -> Ran:
     said, _ = process.communicate(timeout=300)
     seconds = time.monotonic() - process.began  # type: ignore[attr-defined]
     return Ran(process.returncode, " ".join(said.split()), report_in(said), seconds)
+
+
+def finished(process: subprocess.Popen[str]) -> Ran:
+    """Wait for the end of a job of the wrapper's and read what it said: the exit code is the wrapper's own."""
+    said, _ = process.communicate(timeout=300)
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    (told,) = [one["data"]["report"] for one in lines if one["type"] == "job.finished"]
+    return Ran(process.returncode, said, told, time.monotonic() - process.began)  # type: ignore[attr-defined]
 
 
 def report_in(said: str) -> dict[str, Any]:
