@@ -18,7 +18,7 @@ import pytest
 from tests.lab import bases, images
 from tests.lab.building import docker
 from tests.lab.built import Code
-from tests.lab.calls import Place, new_stack
+from tests.lab.calls import Place
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -39,7 +39,7 @@ APTED = "cd /tmp && apt-get update -qq && apt-get download -qq adminer && dpkg-d
 @pytest.fixture(scope="module")
 def stack(coded: Callable[..., Code]) -> Iterator[Stack]:
     """One server with its proxy, gone before the images are."""
-    made = new_stack()
+    made = Stack.made()
     yield made
     made.close()
 

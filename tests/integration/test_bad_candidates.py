@@ -22,7 +22,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.plan import previous
 from tests.lab import images
 from tests.lab.building import docker
-from tests.lab.calls import HEALTH, Called, Place, candidate, inside, kill, new_stack
+from tests.lab.calls import HEALTH, Called, Place, candidate, inside, kill
 from tests.lab.stack import Stack
 from tests.lab.wire import STATUS
 
@@ -38,7 +38,7 @@ MUTE = ["python3", "-c", "import socket, time; s = socket.create_server(('', 808
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

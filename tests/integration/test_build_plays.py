@@ -19,7 +19,6 @@ from tests.integration.test_callback_plays import STATISTICS, report, server
 from tests.integration.test_roles import LOCAL, Plays, asked
 from tests.lab import images, ssh
 from tests.lab.building import docker
-from tests.lab.calls import new_stack
 from tests.lab.engines import engines
 from tests.lab.pushes import Registry
 from tests.lab.stack import HOST, Stack
@@ -151,7 +150,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     git(repository, "reset", "-q", "--hard", commits[0])
     path = f"{shim.parent}:{os.environ['PATH']}"
     with ExitStack() as ends:
-        stacks = (ends.enter_context(new_stack()), ends.enter_context(new_stack()))
+        stacks = (ends.enter_context(Stack.made()), ends.enter_context(Stack.made()))
         (builder,) = ends.enter_context(engines(1, {"bridge": ""}))
         builder.copy(images.busybox())
         registry = ends.enter_context(Registry(f"ci:{PASSWORD}"))

@@ -12,7 +12,6 @@ import pytest
 from tests.integration.test_callbacks import IMAGE, image
 from tests.integration.test_modules import of
 from tests.integration.test_roles import LOCAL, Plays, asked
-from tests.lab.calls import new_stack
 from tests.lab.stack import Stack
 
 pytestmark = pytest.mark.slow
@@ -71,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """With their proxies running; all is removed."""
     for version in ("1.0", "1.1"):
         image(version)
-    with new_stack() as one, new_stack() as two:
+    with Stack.made() as one, Stack.made() as two:
         yield Site(tmp_path_factory.mktemp("calls"), (one, two))
 
 

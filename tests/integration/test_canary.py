@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import images
-from tests.lab.calls import Place, admin, candidate, inside, new_stack
+from tests.lab.calls import Place, admin, candidate, inside
 from tests.lab.client import Load
 from tests.lab.report import Report
+from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 SOON = 200  # milliseconds, on a machine that is busy; a few on one that is not
@@ -21,7 +22,7 @@ STEPS = {"canary": [{"share": 20, "seconds": 4}, {"share": 60, "seconds": 4}]}
 def shop() -> Iterator[Place]:
     """A service that serves its first version."""
     images.app("1.0"), images.app("1.1")
-    with new_stack() as stack:
+    with Stack.made() as stack:
         place = Place(stack, "shop", **STEPS)
         assert place.call("1.0").result.error is None
         yield place

@@ -12,7 +12,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.leaving import leave
 from tests.lab import images
-from tests.lab.calls import Place, new_stack
+from tests.lab.calls import Place
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import images
-from tests.lab.calls import Place, inside, kill, new_stack
+from tests.lab.calls import Place, inside, kill
+from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 CANARY = [{"share": 50, "seconds": 0.5}]
@@ -17,7 +18,7 @@ CANARY = [{"share": 50, "seconds": 0.5}]
 def shop() -> Iterator[Place]:
     """A service that serves its first version, with a drill in each deploy."""
     images.app("1.0"), images.app("1.1")
-    with new_stack() as stack:
+    with Stack.made() as stack:
         place = Place(stack, "shop", drill=True)
         assert place.call("1.0").result.error is None
         yield place

@@ -12,7 +12,7 @@ import pytest
 from tests.lab import images
 from tests.lab.building import docker
 from tests.lab.built import Code
-from tests.lab.calls import Place, new_stack
+from tests.lab.calls import Place
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -37,7 +37,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Code]:
 @pytest.fixture(scope="module")
 def stack(code: Code) -> Iterator[Stack]:
     """One server with its proxy, gone before the image is."""
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -26,7 +26,7 @@ from tests.integration.test_modules import PLAYBOOK, ROOT, Watch, asked, of, pla
 from tests.lab import images
 from tests.lab.building import docker
 from tests.lab.built import Code
-from tests.lab.calls import Place, candidate, new_stack
+from tests.lab.calls import Place, candidate
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -50,7 +50,7 @@ AWKWARD = {
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -24,7 +24,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import R
 from tests.integration.test_kills import untidy
 from tests.lab import images
 from tests.lab.building import docker
-from tests.lab.calls import Called, Place, new_stack
+from tests.lab.calls import Called, Place
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -145,7 +145,7 @@ EXPECTED = {
 def played(name: str) -> Scene:
     """One fault at each rung of a swap of its own."""
     act, may = FAULTS[name]
-    with new_stack() as stack:
+    with Stack.made() as stack:
         scene = begun(stack, name)
         for number, rung in enumerate(RUNGS, 1):
             try:
@@ -245,7 +245,7 @@ def left(scene: Scene, again: Called) -> Iterator[str]:
 def killed_at_random() -> Scene:
     """The module's process ends at moments that nobody chose; each time the same call ends well."""
     dice = random.Random(20)
-    with new_stack() as stack:
+    with Stack.made() as stack:
         scene = begun(stack, "the module is killed")
         for number in range(MOMENTS):
             moment = dice.uniform(0.05, LONGEST)

@@ -22,7 +22,6 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import B
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.plan import live_release, live_slot, previous
 from tests.lab import images
-from tests.lab.calls import new_stack
 from tests.lab.client import Load
 from tests.lab.report import Report
 from tests.lab.stack import Stack
@@ -53,7 +52,7 @@ class Story:
 def stories() -> Iterator[dict[str, Story]]:
     """Three services on one server, each killed at every point of a swap and then asked for something."""
     assert image(0) != image(1)
-    with new_stack() as stack, ProcessPoolExecutor(len(NEXTS), FORK) as pool:
+    with Stack.made() as stack, ProcessPoolExecutor(len(NEXTS), FORK) as pool:
         told = {name: pool.submit(story, stack, name) for name in NEXTS}
         yield {name: future.result() for name, future in told.items()}
 

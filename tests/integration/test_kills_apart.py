@@ -34,7 +34,6 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.plan import li
 from tests.integration import test_kills as kills
 from tests.integration.test_kills import FORK, QUICK, Point, killed, troubles_of, watched
 from tests.lab.building import docker
-from tests.lab.calls import new_stack
 from tests.lab.client import Load
 from tests.lab.report import Report
 from tests.lab.stack import Stack
@@ -191,7 +190,7 @@ PLACES = {
 def stories() -> Iterator[dict[str, Story]]:
     """All at once, on one server."""
     assert kills.image(0) != kills.image(1)
-    with new_stack() as stack, ProcessPoolExecutor(len(PLACES), FORK) as pool:
+    with Stack.made() as stack, ProcessPoolExecutor(len(PLACES), FORK) as pool:
         told = {name: pool.submit(story, kind(stack)) for name, kind in PLACES.items()}
         yield {name: future.result() for name, future in told.items()}
 

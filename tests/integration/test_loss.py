@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.files import server_key
 from tests.lab import images
 from tests.lab.building import docker
-from tests.lab.calls import HEALTH, Place, candidate, inside, kill, new_stack
+from tests.lab.calls import HEALTH, Place, candidate, inside, kill
 from tests.lab.stack import Stack
 from tests.lab.wire import STATUS
 
@@ -27,7 +27,7 @@ SICK = "/tmp/sick"
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

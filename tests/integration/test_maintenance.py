@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import images
-from tests.lab.calls import Place, new_stack
+from tests.lab.calls import Place
 from tests.lab.jobs import Jobs
+from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 OPTIONS = {"maintenance": {"page": "pages/shop.html.j2", "retry_after": 120, "bypass": ["127.0.0.2"]}}
@@ -21,7 +22,7 @@ PAGE = "<h1>{{ stackswap_environment.name }} is being worked on</h1>\n"
 def shop() -> Iterator[Place]:
     """A service that has been deployed."""
     images.app("1.0"), images.app("1.1")
-    with new_stack() as stack:
+    with Stack.made() as stack:
         place = Place(stack, "shop", **OPTIONS)
         assert place.call("1.0").result.error is None
         yield place

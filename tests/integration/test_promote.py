@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import images
-from tests.lab.calls import Place, candidate, new_stack
+from tests.lab.calls import Place, candidate
 from tests.lab.jobs import Jobs
+from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 WORD = "MARKER-a-word-of-the-preview"
@@ -20,7 +21,7 @@ WORD = "MARKER-a-word-of-the-preview"
 def shop() -> Iterator[Place]:
     """A service that serves its first version."""
     images.app("1.0"), images.app("1.1")
-    with new_stack() as stack:
+    with Stack.made() as stack:
         place = Place(stack, "shop")
         assert place.call("1.0").result.error is None
         yield place

@@ -17,7 +17,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Replica
 from tests.lab import images
 from tests.lab.building import docker
-from tests.lab.calls import Place, admin, candidate, kill, new_stack, proxy_restarted
+from tests.lab.calls import Place, admin, candidate, kill, proxy_restarted
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 def stack() -> Iterator[Stack]:
     """One server with its proxy, and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 

@@ -11,7 +11,6 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import selftes
 from tests.integration.test_modules import of
 from tests.integration.test_roles import LOCAL, Plays
 from tests.lab.building import docker
-from tests.lab.calls import new_stack
 from tests.lab.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -20,7 +19,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A server with its proxy."""
-    with new_stack() as made:
+    with Stack.made() as made:
         yield made
 
 
