@@ -15,7 +15,7 @@ from tests.lab.fleet import Fleet, Ran, Server, finished
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 Fault = Callable[[Server], AbstractContextManager[None]]
-SOON_MISSED = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1 -o ServerAliveCountMax=4"
+SOON_MISSED = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1 -o ServerAliveCountMax=3"
 
 
 class Loss(NamedTuple):
@@ -57,8 +57,8 @@ def lost(stack: Fleet, then: str, loss: Loss) -> tuple[Ran, list[str]]:
     """Deploy and lose the server; what the job came to, and what users got everywhere before it was there again."""
     first, second, _third = stack.servers
     stack.hostvars["server3" if loss.all_live else "server1"] = BAKES
-    quick = {"ansible_ssh_args": SOON_MISSED, "ansible_control_path_dir": str(stack.folder / "quick")}
-    stack.hostvars["server2"] = quick
+    soon = {"ansible_ssh_args": SOON_MISSED, "ansible_timeout": 2}
+    stack.hostvars["server2"] = {**soon, "ansible_control_path_dir": str(stack.folder / "soon")}
     job = stack.job("deploy", "shop", then, waves="100%" if loss.all_live else "1, 100%", job="lost")
     one = second if loss.all_live else first
     until(lambda: one.answer().strip() == then and not (loss.all_live and one.busy()))
