@@ -160,9 +160,13 @@ def _users(told: Mapping[str, Any]) -> str:
         users = f" Users get {gets or 'nothing'} on {heard}, as before." if heard else ""
         return f"{users} Nothing was changed on {' '.join(unheard)}."
     if ", " in gets or told["outcome"] in (MIXED, UNKNOWN):
-        each = (f"{name}: {(one.get('serving') or {}).get('version') or 'unknown'}" for name, one in servers.items())
-        return f" {', '.join(each)}."
+        return f" {', '.join(f'{name}: {_gets(one)}' for name, one in servers.items())}."
     return f" Users get {gets} everywhere." if gets else ""
+
+
+def _gets(server: Mapping[str, Any]) -> str:
+    """The version that users of a server get; what was last known of one that may have switched since is no answer."""
+    return "unknown" if server["outcome"] == UNKNOWN else str((server.get("serving") or {}).get("version") or "unknown")
 
 
 def _ways_out(told: Mapping[str, Any], service: str) -> str:

@@ -97,6 +97,7 @@ def test_what_a_server_serves_that_was_to_switch_and_is_silent_is_not_known() ->
     gate = fleet.folded({}, {"a": said(), "b": said()}, "ready", 0)
     report = told(fleet.folded(gate, {"a": said("1.1"), "b": AWAY}, "live", None), "a", "b")
     assert report["services"]["shop"]["servers"]["b"]["outcome"] == "unknown"
+    assert report["line"] == "UNKNOWN: b: unreachable at live: no route to host. a: 1.1, b: unknown."
 
 
 def test_a_mixed_stack_is_named_server_by_server_with_both_ways_out() -> None:
