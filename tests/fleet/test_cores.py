@@ -18,6 +18,7 @@ def test_gate_waves_and_budget_hold_on(core: str, servers: Fleet) -> None:
     servers.hostvars |= {"server2": EXITS, "server3": {"ansible_host": "198.18.255.254", "ansible_timeout": 1}}
     over = servers.play("deploy.yml", then, max_fail=1, commands=commands(core))
     assert over.code == 2 and servers.answers() == [now] * 3, over.said
+    assert over.report, over.said
     assert (over.report["outcome"], set(over.report["answers"])) == ("unchanged", {"server2", "server3"})
     servers.hostvars.pop("server3")
     within = servers.play("deploy.yml", then, max_fail=1, waves=[1, "100%"], commands=commands(core))
