@@ -307,6 +307,7 @@ class Fleet:
         """Return the surroundings of a run: nothing of the caller's own settings."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         sockets = {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"), "ANSIBLE_FORKS": "8"}
+        sockets |= {"ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp")}  # other tests look at what is left in the usual one
         reported = {"ANSIBLE_SHOW_CUSTOM_STATS": "1"}
         return {**kept, **PIPELINED, **sockets, **reported, "ANSIBLE_SSH_ARGS": ALIVE, "ANSIBLE_TIMEOUT": "4"}
 
