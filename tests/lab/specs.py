@@ -301,7 +301,7 @@ ENTRY_POINTS = {  # name: what it does, what must be given, what may be given
         "Run a command in a service",
         "Runs a command in the live container of a service on the main server.",
         ("service", "command"),
-        ("process", *DEFINED, "proxy"),
+        ("process", "main", *DEFINED, "proxy"),
     ),
     "drain": (
         "Have a balancer leave a server out",

@@ -166,11 +166,12 @@ def _named(
         raise BadInput("stackswap_process is given, and a service leaves with all of its processes: leave it out")
     mine = _defined(service.name, known) if kind != "remove" else {}
     places = processes.known_places({service.name: mine} if mine else {}, servers, groups).get(service.name, {})
+    chosen = str(known.get("stackswap_main") or "")
     if told["process"]:
-        main = main_of(servers, str(known.get("stackswap_main") or ""), places)
+        main = main_of(servers, chosen, places)
         places = processes.having(told["process"], service.name, mine, places, main)
     told |= {"places": places} if places else {}
-    main = next(iter(places or servers), "")
+    main = main_of(servers, chosen, places or None)
     return {**told, "main": main, "image": None, "build": None, "before": [], "after": []}
 
 

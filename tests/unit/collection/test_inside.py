@@ -276,6 +276,15 @@ def test_a_process_is_asked_for_where_it_is(kind: str, process: str, servers: li
     assert (list(told["places"]), told["main"], told["process"]) == (servers, servers[0], process)
 
 
+def test_a_command_runs_on_the_main_server_that_was_chosen() -> None:
+    """Where it has the service at all, else on the first that does."""
+    defined = {"stackswap_services": {"shop": {"processes": {"web": {}, "worker": {**WORK, "group": "jobs"}}}}}
+    assert [asked_of("exec", "", **defined, stackswap_main=name)["main"] for name in ("", "jobs1")] == ["web1", "jobs1"]
+    assert asked_of("exec", "worker", **defined, stackswap_main="web1")["main"] == "jobs1"
+    with pytest.raises(BadInput, match="stackswap_main is web9"):
+        asked_of("exec", "", **defined, stackswap_main="web9")
+
+
 def test_what_cron_runs_is_asked_for_on_the_main_server() -> None:
     """That runs it, and no other."""
     for chosen, main in (("", "web1"), ("jobs1", "jobs1")):
