@@ -19,6 +19,7 @@ SLOTS = (BLUE, GREEN)
 WEB = "web"  # the process that takes traffic
 RUNGS = ("ready", "live", "settled")
 NO, ALWAYS = "no", "always"
+KILLED = 137  # the exit code of who was not asked, or did not listen
 BEGUN, DONE = "begun", "done"  # of a drill
 HELD = "on"  # of a service whose requests wait
 ALONE = "alone"  # a start while nothing else of the service runs

@@ -155,6 +155,18 @@ def test_health(case: str) -> None:
     assert verdict.cause == (cause if word == "failed" else "")
 
 
+def test_who_was_killed_is_looked_at_once_more_before_it_is_said_why() -> None:
+    """The engine tells that memory ran out a moment after the end; then it is that, else the exit code stands."""
+    runs, killed = sample(), sample(0.1, state="exited", exit_code=137)
+    known = sample(0.3, state="exited", exit_code=137, oom_killed=True)
+    first = health.judge([runs, killed], HTTP, "L7OK", None)
+    assert (first.word, first.why) == ("waiting", "exited 137 after 0.1 s")
+    assert health.judge([runs, killed, known], HTTP, "L7OK", None).why == "ran out of memory after 0.3 s"
+    late = health.judge([runs, killed, killed._replace(at=0.7)], HTTP, "L7OK", None)
+    assert (late.word, late.cause, late.why) == ("failed", "candidate_exited", "exited 137 after 0.7 s")
+    assert health.judge([runs, sample(0.1, state="exited", exit_code=1)], HTTP, "L7OK", None).word == "failed"
+
+
 def row(*kinds: Sample, at: float = 0.0) -> list[Sample]:
     """Samples in a row, the last at this time."""
     return [*kinds[:-1], kinds[-1]._replace(at=at)]

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.counts import Count
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Answer, Server
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import PASS, Verdict, failed, waiting
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Health, Replica
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import KILLED, Health, Replica
+
+MOMENT = 0.5  # seconds after an end in which the engine says that memory ran out
 
 
 class Sample(NamedTuple):
@@ -31,7 +33,9 @@ class Sample(NamedTuple):
 def judge(samples: Sequence[Sample], health: Health, expected: str, since: float | None) -> Verdict:
     """The verdict at the last sample. expected: the check code that proves; since: when it was first healthy."""
     last = samples[-1]
-    ended = next((r for r in last.replicas if r.state in ("exited", "dead") or started_again(r, samples[0])), None)
+    ended = next((r for r in last.replicas if has_ended(r, samples[0])), None)
+    if ended is not None and unexplained(ended, samples):
+        return waiting(exit_sentence(ended, samples))
     if ended is not None:
         return failed("candidate_exited", exit_sentence(ended, samples))
     trouble = trouble_of(last, health, expected)
@@ -45,6 +49,18 @@ def judge(samples: Sequence[Sample], health: Health, expected: str, since: float
     if since is not None and last.at - since >= health.min_healthy_time:
         return PASS
     return waiting(f"healthy for less than {health.min_healthy_time:g} s")
+
+
+def has_ended(replica: Replica, first: Sample) -> bool:
+    """Whether it runs no more, or has been started again since."""
+    return replica.state in ("exited", "dead") or started_again(replica, first) > 0
+
+
+def unexplained(replica: Replica, samples: Sequence[Sample]) -> bool:
+    """Whether the engine may still say why it was killed: that memory ran out it tells a moment after the end."""
+    ended = [s.at for s in samples for r in s.replicas if r.id == replica.id and has_ended(r, samples[0])]
+    killed = replica.exit_code == KILLED and not replica.oom_killed
+    return killed and samples[-1].at - ended[0] < MOMENT
 
 
 def started_again(replica: Replica, first: Sample) -> int:

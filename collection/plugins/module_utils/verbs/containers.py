@@ -12,12 +12,11 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.addresses impo
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.counting import RETIRE
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import ReplicaSpec
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import Moved
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Replica, Step
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import KILLED, Replica, Step
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import backend_of, starts
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.work import Work
 
 GRACE = 1  # seconds for one that was never awaited
-KILLED = 137  # the exit code of who was not asked, or did not listen
 
 
 def start(work: Work, step: Step) -> None:

@@ -14,10 +14,10 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import Moved
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import Verdict, steady
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge.health import Sample
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Process, Step, served_with
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import KILLED, Process, Step, served_with
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import starts
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.schedule import Entry
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.verbs.containers import GRACE, KILLED
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.verbs.containers import GRACE
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.verbs.containers import discard as discard_all
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.verbs.serving import MEMORY
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.work import Work
