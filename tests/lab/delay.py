@@ -19,12 +19,16 @@ CHUNK = 65536
 @contextlib.contextmanager
 def delayed(address: str, port: int, seconds: float) -> Iterator[int]:
     """Yield the port behind which the other one is, a round trip of so many seconds away."""
-    loop = asyncio.new_event_loop()
+    loop, carried = asyncio.new_event_loop(), set()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
+    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry it in a task of our own: asyncio complains of one of its own that is canceled."""
+        carried.add(loop.create_task(through(reader, writer, address, port, seconds)))
+
     async def serve() -> asyncio.Server:
-        return await asyncio.start_server(lambda r, w: through(r, w, address, port, seconds), "127.0.0.1", 0)
+        return await asyncio.start_server(take, "127.0.0.1", 0)
 
     server = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
     try:
@@ -49,9 +53,9 @@ async def ended(server: asyncio.Server) -> None:
 async def through(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str, port: int, seconds: float
 ) -> None:
-    """Carry one connection."""
-    await asyncio.sleep(seconds)
-    with contextlib.suppress(OSError):
+    """Carry one connection; in the end it is closed, also where there is nobody at the far end."""
+    with contextlib.suppress(OSError), contextlib.closing(writer):
+        await asyncio.sleep(seconds)
         far_reader, far_writer = await asyncio.open_connection(address, port)
         await asyncio.gather(carry(reader, far_writer, seconds / 2), carry(far_reader, writer, seconds / 2))
 
@@ -70,7 +74,7 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seco
 async def deliver(pieces: asyncio.Queue, writer: asyncio.StreamWriter) -> None:
     """Hand on what is due; the empty piece ends it."""
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), contextlib.closing(writer):
         while True:
             due, data = await pieces.get()
             await asyncio.sleep(due - loop.time())
@@ -78,4 +82,3 @@ async def deliver(pieces: asyncio.Queue, writer: asyncio.StreamWriter) -> None:
                 break
             writer.write(data)
             await writer.drain()
-    writer.close()

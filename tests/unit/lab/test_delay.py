@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
+
+import pytest
 
 from tests.lab.delay import delayed
 
@@ -35,3 +38,21 @@ def test_a_round_trip_takes_as_long_as_asked_and_bytes_stay_in_order() -> None:
     assert got == sent
     assert took >= 0.4  # to connect, and there and back
     assert took < 10 * 0.2 + 2
+
+
+def test_a_connection_that_is_open_when_the_wire_is_taken_away_is_cut_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It was delayed as long as it was there."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=echo, args=(listening,), daemon=True).start()
+        with delayed(*listening.getsockname(), seconds=0.1) as port:
+            began, near = time.monotonic(), socket.create_connection(("127.0.0.1", port), timeout=10)
+            near.sendall(b"a")
+            assert near.recv(1) == b"a"
+            took = time.monotonic() - began
+        with near:
+            assert near.recv(1) == b""
+    gc.collect()  # of what was forgotten asyncio complains only now
+    assert took >= 0.2  # to connect, and there and back
+    assert capfd.readouterr() == ("", "")
