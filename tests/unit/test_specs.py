@@ -44,6 +44,7 @@ SHARED = {
     "line": (arguments.LINE, specs.fragment("job", "LINE")),
     "server": (arguments.SERVER, specs.fragment("server")),
     "call": (arguments.CALL, specs.fragment("server", "CALL")),
+    "named": (arguments.NAMED, specs.fragment("server", "NAMED")),
     "inside": (arguments.INSIDE, specs.fragment("server", "INSIDE")),
 }
 

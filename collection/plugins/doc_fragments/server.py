@@ -22,7 +22,7 @@ options:
     type: raw
 """
 
-    INSIDE = r"""
+    NAMED = r"""
 options:
   name:
     description: The name of the service. It need not be in the inventory.
@@ -32,6 +32,10 @@ options:
     description: The environment that it runs in, a dictionary with its C(name).
     type: dict
     required: true
+"""
+
+    INSIDE = r"""
+options:
   process:
     description:
       - The process that is meant, by its name in the service, such as V(worker).

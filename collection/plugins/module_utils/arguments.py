@@ -42,11 +42,8 @@ JOB: Spec = {
 
 SERVER: Spec = {"docker_host": {"type": "str"}}
 CALL: Spec = {"job": {"type": "raw"}}
-INSIDE: Spec = {
-    "name": {"type": "raw", "required": True},
-    "environment": {"type": "dict", "required": True},
-    "process": {"type": "str", "default": ""},
-}
+NAMED: Spec = {"name": {"type": "raw", "required": True}, "environment": {"type": "dict", "required": True}}
+INSIDE: Spec = {"process": {"type": "str", "default": ""}}
 
 LINE: Spec = {"_line": {"type": "dict"}}  # the action plugin's, see line.py
 

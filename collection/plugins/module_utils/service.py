@@ -60,6 +60,7 @@ __all__ = [  # noqa: RUF022 - in the order of use
     "PROXY_ARGUMENTS",
     "SERVER_ARGUMENTS",
     "CALL_ARGUMENTS",
+    "NAMED_ARGUMENTS",
     "INSIDE_ARGUMENTS",
     "LOCAL",
     "Build",
@@ -85,7 +86,8 @@ __all__ = [  # noqa: RUF022 - in the order of use
 SPEC = options.spec_of(options.OPTIONS)
 SERVICE_ARGUMENTS, RELEASE_ARGUMENTS = arguments.SERVICE, arguments.RELEASE
 JOB_ARGUMENTS, PROXY_ARGUMENTS, LINE_ARGUMENTS = arguments.JOB, arguments.PROXY, arguments.LINE
-SERVER_ARGUMENTS, CALL_ARGUMENTS, INSIDE_ARGUMENTS = arguments.SERVER, arguments.CALL, arguments.INSIDE
+SERVER_ARGUMENTS, CALL_ARGUMENTS = arguments.SERVER, arguments.CALL
+NAMED_ARGUMENTS, INSIDE_ARGUMENTS = arguments.NAMED, arguments.INSIDE
 
 SERVICES, OVERRIDES = "stackswap_services", "stackswap_overrides"
 BUILD = "stackswap.build"  # the label by which an image that was built here tells its build's id

@@ -15,6 +15,7 @@ description:
   - What it says is shown as it comes and is no part of the result. It fails if the command does.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server.named
   - stackswap.bluegreen.server.inside
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.server
@@ -62,6 +63,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     INSIDE_ARGUMENTS,
     LINE_ARGUMENTS,
+    NAMED_ARGUMENTS,
     PROXY_ARGUMENTS,
     SERVER_ARGUMENTS,
 )
@@ -70,6 +72,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
 def main() -> None:
     spec = {
         **PROXY_ARGUMENTS,
+        **NAMED_ARGUMENTS,
         **INSIDE_ARGUMENTS,
         "command": {"type": "list", "elements": "raw", "required": True},
         **LINE_ARGUMENTS,

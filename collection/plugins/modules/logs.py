@@ -17,6 +17,7 @@ description:
   - Lines are shown as they come and are no part of the result. Nothing is changed.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server.named
   - stackswap.bluegreen.server.inside
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.server
@@ -65,6 +66,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     INSIDE_ARGUMENTS,
     LINE_ARGUMENTS,
+    NAMED_ARGUMENTS,
     PROXY_ARGUMENTS,
     SERVER_ARGUMENTS,
 )
@@ -73,6 +75,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
 def main() -> None:
     spec = {
         **PROXY_ARGUMENTS,
+        **NAMED_ARGUMENTS,
         **INSIDE_ARGUMENTS,
         "tail": {"type": "int", "default": 100},
         "follow": {"type": "bool", "default": False},

@@ -15,22 +15,15 @@ description:
     containers in every state, its addresses, records and secrets.
   - First nobody new is let in, then what runs may finish, then it stops. Images, volumes and the directory that
     releases share stay, and so does all that other services have.
-  - The service need not be in the inventory any more. One that is not on the server is fine.
+  - The service has to be named, for there is no word for all. One that is not on the server is fine.
   - A run that was cut off is finished by the next.
 extends_documentation_fragment:
   - stackswap.bluegreen.attributes
+  - stackswap.bluegreen.server.named
   - stackswap.bluegreen.server
   - stackswap.bluegreen.job
   - stackswap.bluegreen.proxy
 options:
-  name:
-    description: The name of the service. There is no default and no word for all.
-    type: raw
-    required: true
-  environment:
-    description: The environment that it runs in, a dictionary with its C(name).
-    type: dict
-    required: true
   state:
     description:
       - V(absent) removes the service.
@@ -84,6 +77,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     JOB_ARGUMENTS,
+    NAMED_ARGUMENTS,
     PROXY_ARGUMENTS,
     SERVER_ARGUMENTS,
 )
@@ -94,8 +88,7 @@ def main() -> None:
     spec = {
         **JOB_ARGUMENTS,
         **PROXY_ARGUMENTS,
-        "name": {"type": "raw", "required": True},
-        "environment": {"type": "dict", "required": True},
+        **NAMED_ARGUMENTS,
         "state": {"type": "str", "choices": ["absent", "claimed", "released"], "default": "absent"},
         "drain_timeout": {"type": "float", "default": 30},
         "holder": {"type": "raw"},
