@@ -27,7 +27,8 @@ class ActionModule(ActionBase):
         results = {server: task_vars["hostvars"][server].get(args["result"]) for server in among}
         known = args.get("known") or {}
         if not args.get("turn"):
-            return _answer(args, *_folded(args, known, among, results))
+            gate, differ = _folded(args, known, among, results)
+            return {**gate, **_end(args, {"": gate}, differ)}
         job, turn = args["turns"], args["turn"]
         if args.get("why"):
             args = {**args, "why": turns.taken_along(known, job, turn) or args["why"]}
@@ -35,7 +36,7 @@ class ActionModule(ActionBase):
         if args.get("built"):
             gate["built"] = {name: args["built"][name] for name in ("image", "notes") if name in args["built"]}
         gates = turns.approved(turns.passed(known, job, turn, gate), str(args.get("expect") or ""))
-        return {**gates, **_of_turn(args, gates, turn, differ)}
+        return {**gates, **_end(args, gates["services"], differ)}
 
 
 def _folded(args: Any, known: Any, among: Any, results: Any) -> tuple[dict[str, Any], str]:
@@ -53,17 +54,11 @@ def _folded(args: Any, known: Any, among: Any, results: Any) -> tuple[dict[str, 
     return {**gate, "joining": joins, "along": along}, differ
 
 
-def _answer(args: Any, gate: Any, differ: str) -> dict[str, Any]:
-    if gate["shut"]:
-        return {**gate, "failed": True, "msg": _not_beyond(args["rung"], gate, differ)}
-    return {**gate, "changed": False, "warnings": _parted(args, gate)}
-
-
-def _of_turn(args: Any, gates: Any, turn: str, differ: str) -> dict[str, Any]:
-    """How the task of a turn ends: of several services, the one that keeps all of them back is named."""
-    services, alone = gates["services"], len(gates["services"]) == 1
+def _end(args: Any, services: Any, differ: str) -> dict[str, Any]:
+    """How the task ends: of several services, the one that keeps all of them back is named."""
+    turn, alone = args.get("turn") or "", len(services) == 1
     shut = [name for name, gate in services.items() if gate.get("shut")]
-    if args.get("max_fail") in (None, "") or not shut:
+    if not shut or (turn and args.get("max_fail") in (None, "")):  # on the way back the others are shut still
         return {"changed": False, "warnings": _parted(args, services[turn])}
     told = {name: _not_beyond(args["rung"], services[name], differ if name == turn else "") for name in shut}
     return {"failed": True, "msg": " ".join(text if alone else f"{name}: {text}" for name, text in told.items())}
