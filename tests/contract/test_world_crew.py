@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import course, crew, world
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import course, crew
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import plan as planner
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.blank import NoProxy
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects
@@ -25,8 +25,8 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import (
     Release,
     Service,
 )
-from tests.contract import test_world
-from tests.contract.test_world import Fragile, Story, Transition, known
+from tests.contract import walk
+from tests.contract.walk import SUBJECTS, Fragile, Transition, Walk, as_applied, at_a_stage
 from tests.lab import images
 from tests.lab.fake import App, FakeServer
 from tests.lab.stack import Stack
@@ -44,7 +44,7 @@ BESIDE = tuple(verb for verb in BARE if verb not in ("confirm", "fence", "reject
 CASES = [*(("without web", verb) for verb in BARE), *(("beside web", verb) for verb in BESIDE)]
 
 
-class Fake(test_world.Fake):
+class Fake(walk.Fake):
     """The server in memory."""
 
     def __init__(self, web: bool, replicas: int = 1) -> None:
@@ -63,7 +63,7 @@ class Fake(test_world.Fake):
         return bare(super().effects(**options), self.web)
 
 
-class Real(test_world.Real):
+class Real(walk.Real):
     """A stack on this machine's engine, as a server with web or without it."""
 
     def __init__(self, stack: Stack, web: bool) -> None:
@@ -87,7 +87,7 @@ def bare(effects: Effects, web: bool) -> Effects:
     return effects if web else replace(effects, proxy=NoProxy())
 
 
-class Crew(Story):
+class Crew(Walk):
     """Does the plans of whole servers step by step."""
 
     def tell(self, versions: str = "123") -> list[Transition]:
@@ -110,7 +110,7 @@ class FragileCrew(Fragile, Crew):
     """The same, in which every step is also tried on a copy of the server, once for each of its changes."""
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=[pytest.mark.engine, pytest.mark.slow])])
+@pytest.fixture(scope="module", params=SUBJECTS)
 def servers(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """One without web and one with it, in memory or real."""
     kinds = {"without web": False, "beside web": True}
@@ -140,8 +140,7 @@ def test_a_step_about_a_worker_makes_of_a_server_what_the_world_says(
     """Seen before, done, seen after: the same as applied, of web and of the workers."""
     done = [one for one in told[kind] if one.step.process and one.step.verb == verb]
     assert done, f"the story has no {verb}"
-    for before, step, after, _ in done:
-        assert known(after, step) == known(world.apply(before, step), step), f"{step} on\n{before}"
+    as_applied(done)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -149,10 +148,7 @@ def test_a_job_that_ends_within_a_workers_step_leaves_one_of_its_stages(cut_off:
     """What is found then is what the proof of the processes has tried."""
     ended = [one for one in cut_off if one.point == point]
     assert ended, f"no job ended {point}"
-    for before, step, after, _ in ended:
-        assert known(after, step) in [known(stage, step) for stage in world.stages(before, step)], (
-            f"{step} on\n{before}"
-        )
+    at_a_stage(ended)
 
 
 @pytest.mark.parametrize("web", [True, False], ids=["beside web", "without web"])
@@ -160,6 +156,4 @@ def test_a_job_that_ends_after_any_change_to_a_worker_leaves_one_of_the_stages(w
     """On the fake, which may be copied: after each change of each step of the story."""
     ended = [one for one in FragileCrew(Fake(web)).tell() if one.point and one.step.process]
     assert len(ended) > 40
-    for before, step, after, point in ended:
-        stages = [known(stage, step) for stage in (before, *world.stages(before, step))]
-        assert known(after, step) in stages, f"{point} of {step} on\n{before}\nleft\n{after}"
+    at_a_stage(ended, unbegun=True)
