@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,13 @@ QUICK = job.Patience(asked=0.2, interrupted=5.0)
 CODE = "import sys; from stackswap.cli import main; sys.exit(main(sys.argv[2:], playbook=sys.argv[1]))"
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def swept(tmp_path: Path) -> Iterator[None]:
+    """What a job that was killed has in memory goes with the test, as it would with the next job."""
+    yield
+    Store(tmp_path).prune()
 
 
 def ran(folder: Path, play: str, *options: str, patience: job.Patience = QUICK) -> Report:

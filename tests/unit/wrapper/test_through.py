@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stackswap.job import Clocks, Patience, Running
 from stackswap.report import Ending, Report, judge
 from stackswap.show.through import Through
 from stackswap.spec import Spec
-from stackswap.store import Store
+from stackswap.store import Folder, Store
 
 NOW = {"release": "a", "version": "1", "slot": "blue"}
 
@@ -45,11 +46,18 @@ def test_a_command_that_ends_well_is_a_job_that_does() -> None:
     assert (ended(0).exit, ended(0).status, ended(0).outcome) == (0, "successful", "unchanged")
 
 
-def test_only_what_the_service_says_goes_to_standard_output(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """Of a job that is alive."""
+    begun = Store(tmp_path).create("20260101-000000-abcdef")
+    begun.begin({})
+    yield begun
+    begun.release()
+
+
+def test_only_what_the_service_says_goes_to_standard_output(folder: Folder) -> None:
     """With its server before it in logs; it is in no file of the job, for it may hold anything."""
     out, err = io.StringIO(), io.StringIO()
-    folder = Store(tmp_path).create("20260101-000000-abcdef")
-    folder.begin({})
     running = Running(Spec(kind="logs"), folder, Through(out, err), Patience(), Clocks())
     events: list[tuple[str, dict[str, Any]]] = [
         ("host.started", {"action": "logs"}),
@@ -64,5 +72,5 @@ def test_only_what_the_service_says_goes_to_standard_output(tmp_path: Path) -> N
     running.screen.finish(ended(3, "it failed"))
     assert out.getvalue() == "web1 | a SECRET of the application's\nthree\n"
     assert err.getvalue() == "web1: it failed\n"
-    kept = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    kept = [path.read_text() for path in folder.path.rglob("*") if path.is_file()]
     assert any("await" in text for text in kept) and not any("SECRET" in text for text in kept)
