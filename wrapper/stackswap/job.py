@@ -104,6 +104,11 @@ class Running:
         self.pushed += 1
         self.folder.cancel("signal")
 
+    def hang_up(self, *_: Any) -> None:
+        """The terminal is gone: asks, however often it comes, for shell and system may both tell of one closing."""
+        self.pushed = self.pushed or 1
+        self.folder.cancel("signal")
+
     def tick(self) -> bool:
         """Twice a second: draw, and see whether the job is to stop. True: kill it now."""
         now = self.clocks.since()
@@ -150,7 +155,7 @@ def run(
     what = play.plan(spec, folder.id, folder.stop, os.environ, playbook)
     folder.begin(_asked(spec, folder.id, started))
     try:
-        with _signals(running.push):
+        with _signals(running):
             running.tell(Event("job.started", _told(spec)))
             ending = _played(running, what, folder.private)
         report = judge(running.fold, ending, started, stamp(clocks.now()))
@@ -178,12 +183,15 @@ def _played(running: Running, what: play.Play, private: Path) -> Ending:
 
 
 @contextmanager
-def _signals(push: Callable[..., None]) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM ask the job to stop, where signals can be had."""
+def _signals(running: Running) -> Iterator[None]:
+    """Have Ctrl-C, SIGTERM and a closed terminal ask the job to stop, where signals can be had; nohup stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {name: signal.signal(name, push) for name in (signal.SIGINT, signal.SIGTERM)}
+    heard: dict[int, Callable[..., None]] = {signal.SIGINT: running.push, signal.SIGTERM: running.push}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard[signal.SIGHUP] = running.hang_up
+    before = {name: signal.signal(name, handler) for name, handler in heard.items()}
     try:
         yield
     finally:

@@ -47,11 +47,18 @@ def ran(folder: Path, play: str, *options: str, patience: job.Patience = QUICK) 
     return job.run(parse(line), Nothing(), patience=patience, playbook=str(PLAYS / f"{play}.yml"))
 
 
-def command(folder: Path, play: str, *options: str, **environ: str) -> subprocess.Popen[str]:
-    """A job run by the command."""
+def words(folder: Path, play: str, *options: str) -> list[str]:
+    """The command for a job."""
     line = [str(PLAYS / f"{play}.yml"), "deploy", "shop", "1.10", "-i", HOSTS]
+    return [sys.executable, "-c", CODE, *line, "--job-dir", str(folder), *options]
+
+
+def command(
+    folder: Path, play: str, *options: str, under: tuple[str, ...] = (), **environ: str
+) -> subprocess.Popen[str]:
+    """A job run by the command. under: the command that starts it."""
     return subprocess.Popen(
-        [sys.executable, "-c", CODE, *line, "--job-dir", str(folder), *options],
+        [*under, *words(folder, play, *options)],
         env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -159,6 +166,46 @@ def test_a_job_that_does_not_obey_is_interrupted_and_says_so(tmp_path: Path) -> 
         "web1": "unchanged",
         "web2": "unknown",
     }
+
+
+def waits(folder: Folder) -> bool:
+    """Whether a server waits in a call that obeys."""
+    return any(event["type"] == "progress" for event in folder.events())
+
+
+def test_a_terminal_that_is_closed_asks_the_job_to_stop(tmp_path: Path) -> None:
+    """The server goes back and the report is whole, though there is nobody any more to read what is said."""
+    near, far = os.openpty()
+    line = ["setsid", "--ctty", *words(tmp_path, "ladder", "-e", "how=asked", "-e", "seconds=40")]
+    running = subprocess.Popen(line, stdin=far, stdout=far, stderr=far)
+    os.close(far)
+    folder = until(tmp_path, waits)
+    os.close(near)
+    assert running.wait(timeout=60) == 130
+    assert folder.canceled_by() == "signal"
+    report = folder.report()
+    assert report is not None
+    assert (report.status, report.exit, report.outcome, report.working) == ("canceled", 130, "unchanged", ())
+
+
+@pytest.mark.parametrize(("often", "interrupts"), [("push", True), ("hang_up", False)])
+def test_a_terminal_is_closed_once_however_often_it_is_told(tmp_path: Path, often: str, interrupts: bool) -> None:
+    """A shell passes the signal on, and the system sends another when the shell ends: nobody has asked twice."""
+    folder = Store(tmp_path).create("20260101-000000-abcdef")
+    running = job.Running(parse(["deploy", "shop"]), folder, Nothing(), job.Patience(), job.Clocks())
+    getattr(running, often)()
+    getattr(running, often)()
+    running.tick()
+    assert (running.stop.why, running.stop.interrupted is not None) == ("canceled", interrupts)
+
+
+def test_a_job_that_was_started_with_nohup_goes_on(tmp_path: Path) -> None:
+    """Who starts it so wants that."""
+    running = command(tmp_path, "ladder", "-e", "how=asked", "-e", "seconds=2", under=("nohup",))
+    folder = until(tmp_path, waits)
+    running.send_signal(signal.SIGHUP)
+    running.communicate(timeout=60)
+    assert (running.returncode, folder.canceled_by()) == (0, "")
 
 
 def test_a_deadline_stops_the_job(tmp_path: Path) -> None:
