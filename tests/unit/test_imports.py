@@ -92,6 +92,8 @@ EFFECTS = {  # each with the guarded modules that are its own
     "machine": (),
     "mounted": (),
     "line": ("fcntl", "signal"),
+    "own_folder": (),
+    "compiled": (),
     "records": (),
     "crontab": (),
     "crontab/table": (),
@@ -142,6 +144,7 @@ STANDARD_PURE = set(
 GUARDED = set(  # one file each may have these; any other standard module is free in an effect
     "asyncio ctypes fcntl http multiprocessing random signal socket ssl subprocess threading urllib.request".split()
 )
+SHARED = ("own_folder",)  # an effect that others may use
 # What stands behind the modules: they alone construct effects.
 FACES = (
     "backing_module",
@@ -259,7 +262,7 @@ def inside_fault(other: str, name: str) -> str | None:
         return None if fits else "only module.py knows the effects"
     if name in EFFECTS:
         same = "/" in name and name.split("/")[0] == other.split("/")[0]
-        return None if same else "an effect imports pure files, and its own folder's"
+        return None if same or other in SHARED else "an effect imports pure files, and its own folder's"
     return "a pure file imports pure files"
 
 
@@ -278,7 +281,7 @@ def plugin_fault(dotted: str, kind: str) -> str | None:
     other = util_of(dotted)
     if kind == "modules":
         own = dotted.startswith("__future__.") or dotted == "ansible.module_utils.basic.AnsibleModule"
-        return None if own or other in (*FACES, "service") else "a module imports its wiring and service"
+        return None if own or other in (*FACES, "service", "compiled") else "a module imports its wiring and service"
     if other:
         return None if matches(other, PURE) else "on the control side only pure files are used"
     if dotted.startswith(COLLECTION):

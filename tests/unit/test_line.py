@@ -23,6 +23,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.line import (
     served,
     sweep,
 )
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import END, POLL
 
 MODULE = "ansible_collections.stackswap.bluegreen.plugins.module_utils.line"
 # As a module does: work that tells, can be stopped, and prints its result. What follows the call
@@ -51,14 +52,6 @@ finally:
     with open(folder + ".left", "a") as stream:
         stream.write(f"{{os.getpid()}}\\n")
 """
-# What the other side runs once a second: seen, then at most a second of waiting for more.
-POLL = (
-    "cd {d} 2>/dev/null || exit 3; {stop}: > seen; i=0; while [ ! -e result ]; do "
-    '[ "$(wc -l < lines 2>/dev/null)" -gt {at} ] 2>/dev/null && break; '
-    "flock -n alive true && [ ! -e result ] && exit 4; "
-    "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
-    'e=; [ -e result ] && e=end; tail -n +{next} lines 2>/dev/null; echo "$e"'
-)
 
 
 class Listener:
@@ -77,22 +70,22 @@ class Listener:
         assert done.returncode == 0
         return json.loads(done.stdout)
 
-    def poll(self, stop: bool = False) -> tuple[int, bool]:
-        """One poll: its exit code, and whether there is a result."""
+    def poll(self, stop: bool = False) -> tuple[int, str]:
+        """One poll, as the action plugin makes it: its exit code, and the result if there is one."""
         at, ask = len(self.lines), "true > stop; " if stop else ""
-        words = POLL.format(d=self.folder, at=at, next=at + 1, stop=ask)
+        words = POLL.format(folder=self.folder, at=at, next=at + 1, stop=ask, end=END)
         done = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
-        *lines, end = done.stdout.split("\n")[:-1] or [""]
-        self.lines += [json.loads(line) for line in lines]
-        return done.returncode, end == "end"
+        told, _end, result = f"\n{done.stdout}".partition(f"\n{END}\n")
+        self.lines += [json.loads(line) for line in told.split("\n") if line]
+        return done.returncode, result
 
     def follow(self) -> dict:
-        """Poll to the end and collect."""
+        """Poll to the end."""
         for _ in range(200):
-            code, end = self.poll()
+            code, result = self.poll()
             assert code == 0
-            if end:
-                return json.loads(collect(str(self.folder)))
+            if result:
+                return json.loads(result)
         raise AssertionError("no end")
 
 
@@ -163,7 +156,7 @@ def test_a_call_that_is_asked_stops_where_it_is_safe(listener: Listener) -> None
 def test_a_killed_worker_is_known_at_once(listener: Listener) -> None:
     """By its lock, not by waiting; then the folder goes with a failure as its result."""
     listener.start(grace=0, turns=100)
-    assert listener.poll() == (0, False)
+    assert listener.poll() == (0, "")
     os.kill(worker_of(listener.folder), signal.SIGKILL)
     began = time.monotonic()
     wait_for(lambda: listener.poll()[0] == 4)
@@ -176,7 +169,7 @@ def test_nobody_polling_leaves_the_call_alone_after_the_lease(listener: Listener
     """Polls keep it; without them it is alone."""
     listener.start(grace=0, turns=100, lease=0.7)
     for _ in range(10):
-        assert listener.poll() == (0, False)
+        assert listener.poll() == (0, "")
         time.sleep(0.1)
     began = time.monotonic()
     wait_for((listener.folder / "result").exists)
@@ -328,19 +321,18 @@ def test_a_folder_lies_nowhere_else(name: str) -> None:
 
 
 def test_a_stop_that_was_asked_for_before_the_call_is_heard_in_it(tmp_path: Path) -> None:
-    """And the result is collected by the name alone."""
+    """The work begins with it."""
     told = served_in(tmp_path, {"name": "job-1", "grace": -1, "stop": True})
     assert told["detached"] == str(tmp_path / "run" / "job-1")
     wait_for((tmp_path / "run" / "job-1" / "result").exists)
-    assert served_in(tmp_path, {"collect": "job-1"}) == {"msg": "asked"}
-    assert not (tmp_path / "run" / "job-1").exists()
+    assert json.loads(collect(told["detached"])) == {"msg": "asked"}
 
 
 def served_in(folder: Path, asked: dict) -> dict:
     """What a module prints that is asked so, with its folders in this one."""
     code = (
         f"import json, sys; from ansible_collections.stackswap.bluegreen.plugins.module_utils import line as lines; "
-        f"lines.parent = lambda: {str(folder / 'run')!r}; "
+        f"lines.own_folder = lambda: {str(folder / 'run')!r}; "
         f"lines.served({asked!r}, lambda line: print(json.dumps({{'msg': line.stop_asked()}})))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -15,11 +15,12 @@ import os
 import re
 import select
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
 ASKED, ALONE = "asked", "alone"
 FILES = ("lines", "seen", "stop", "alive", "result", "result.part")
@@ -75,31 +76,21 @@ class Line:
 
 
 def served(asked: Mapping[str, Any] | None, work: Callable[[Line], None]) -> None:
-    """Do a module's work as its caller asks: here and now; in a session of its own; or hand over what has come of it.
+    """Do a module's work as its caller asks: here and now, or in a session of its own.
 
-    asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already); or collect (the
-    name alone). Nothing for here and now.
+    asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already). Nothing for here
+    and now.
     """
     told = asked or {}
-    name = str(told.get("collect") or told.get("name") or "")
+    name = str(told.get("name") or "")
     if not name:
         return work(Line())
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be the name of a line's folder")
-    folder = os.path.join(parent(), name)
-    if told.get("collect"):
-        _say(collect(folder))
-        raise SystemExit(0)
-    sweep(parent())
+    folder = os.path.join(own_folder(), name)
+    sweep(own_folder())
     lease = float(told.get("lease") or 0)
     return detach(folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")))
-
-
-def parent() -> str:
-    """Where the folders are: gone after a reboot, as the work is, and for this user alone."""
-    if os.geteuid() == 0:
-        return "/run/stackswap"
-    return os.path.join(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"stackswap-{os.geteuid()}")
 
 
 def detach(folder: str, grace: float, work: Callable[[], None], stop: bool = False) -> None:
@@ -153,9 +144,7 @@ def sweep(parent: str, now: Callable[[], float] = time.time, older: float = DAY)
 
 
 def _folder(folder: str) -> None:
-    os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
-    if os.stat(os.path.dirname(folder)).st_uid != os.geteuid():
-        raise PermissionError(f"{os.path.dirname(folder)} belongs to somebody else")
+    made(os.path.dirname(folder))
     os.mkdir(folder, 0o700)
 
 

@@ -70,6 +70,9 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.backing_module import run_backing
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     CALL_ARGUMENTS,

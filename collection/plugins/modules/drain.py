@@ -63,6 +63,9 @@ sessions:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.drain_module import run_drain
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS
 

@@ -59,6 +59,9 @@ exit_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import run_exec
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     INSIDE_ARGUMENTS,

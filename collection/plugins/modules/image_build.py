@@ -397,6 +397,9 @@ log:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.build_module import run_build
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import LINE_ARGUMENTS
 

@@ -62,6 +62,9 @@ stopped:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.inside_module import run_logs
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     INSIDE_ARGUMENTS,

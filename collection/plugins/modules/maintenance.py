@@ -98,6 +98,9 @@ stackswap:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.maintenance_module import run_maintenance
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     CALL_ARGUMENTS,

@@ -177,6 +177,9 @@ log:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.proxy_module import run_proxy
 
 

@@ -92,6 +92,9 @@ lines:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.prune_module import run_prune
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     CALL_ARGUMENTS,

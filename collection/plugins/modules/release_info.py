@@ -204,6 +204,9 @@ server:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.info_module import run_release_info
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import PROXY_ARGUMENTS, SERVER_ARGUMENTS
 

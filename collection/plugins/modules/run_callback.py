@@ -108,6 +108,9 @@ callbacks:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.callback_module import run_callback
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     JOB_ARGUMENTS,

@@ -83,6 +83,9 @@ checks:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.selftest_module import run_selftest
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     CALL_ARGUMENTS,

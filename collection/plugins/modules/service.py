@@ -75,6 +75,9 @@ plan:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import (  # noqa: F401 pylint: disable=unused-import
+    compiled,
+)
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import (
     JOB_ARGUMENTS,
     NAMED_ARGUMENTS,

@@ -19,24 +19,29 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
+from ansible.vars.clean import remove_internal_keys
 
 GRACE, LEASE, SPARE = 1.0, 30.0, 5.0  # seconds
 ALL = -1.0  # a grace
 STOP = "STACKSWAP_STOP"
 PROGRESS = "progress: "
 GONE, DEAD, LOST = 3, 4, 255  # exit codes of a poll: no folder, no worker; and of ssh without a connection
-# One turn: say that somebody listens, wait a second at most for a line more, print what is new, and the end.
+# One turn: say that somebody listens, wait a second at most for a line more, print what is new; at the end the result
+# too, whose folder goes.
 POLL = (
     "cd {folder} 2>/dev/null || exit 3; {stop}: > seen; i=0; while [ ! -e result ]; do "
     '[ "$(wc -l < lines 2>/dev/null)" -gt {at} ] 2>/dev/null && break; '
     "flock -n alive true && [ ! -e result ] && exit 4; "
     "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
-    'e=; [ -e result ] && e=end; tail -n +{next} lines 2>/dev/null; echo "$e"'
+    'e=; [ -e result ] && e={end}; tail -n +{next} lines 2>/dev/null; echo "$e"; [ "$e" ] || exit 0; '
+    "cat result && rm -f lines seen stop alive result && cd .. && rmdir {folder}"
 )
+END = "end"
 ENDS = {
     GONE: "the folder of the call is gone: the server has been restarted, or someone has cleaned up",
     DEAD: "the call has ended without a result: its process was killed",
@@ -72,7 +77,7 @@ class Listener:
         return self._execute({"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked()})
 
     def follow(self, folder: str) -> dict[str, Any]:
-        """Poll until there is a result, and fetch it."""
+        """Poll until there is a result."""
         heard, told = time.monotonic(), False
         while True:
             ask = self.asked() and not told
@@ -86,8 +91,9 @@ class Listener:
             heard, told = time.monotonic(), told or ask
             if code:
                 return {"failed": True, "changed": False, "msg": ENDS.get(code) or f"the poll failed: {text.strip()}"}
-            if self._lines(text):
-                return self._execute({"collect": self._name})
+            result = self._lines(text)
+            if result is not None:
+                return parsed(self._action, result)
 
     def asked(self) -> bool:
         """Whether somebody wants the call to stop."""
@@ -115,20 +121,23 @@ class Listener:
         return dict(self._action._execute_module(module_name=name, module_args=args, task_vars=self._variables))
 
     def _poll(self, folder: str, ask: bool) -> tuple[int, str]:
-        words = {"folder": shlex.quote(folder), "at": self._at, "next": self._at + 1}
+        words = {"folder": shlex.quote(folder), "at": self._at, "next": self._at + 1, "end": END}
         got = self._action._low_level_execute_command(POLL.format(stop="true > stop; " if ask else "", **words))
         if got["rc"] == LOST:
             raise AnsibleConnectionFailure(got.get("stderr") or "the connection is lost")
         return int(got["rc"]), str(got["stdout"]).replace("\r", "")
 
-    def _lines(self, text: str) -> bool:
-        """Show what is new; whether it was the end. A terminal may lie between: no line is taken by its bytes."""
-        *lines, end = text.rstrip(" ").split("\n")[:-1] or [""]
-        for line in lines:
+    def _lines(self, text: str) -> str | None:
+        """Show what is new; the result, if that was the end. A terminal may lie between: no line is taken by its bytes.
+
+        Each line is an object, so that none can be taken for the end.
+        """
+        told, end, result = f"\n{text}".partition(f"\n{END}\n")
+        for line in filter(str.strip, told.split("\n")):
             self._at += 1
             if os.getppid() == self._parent:  # nobody reads what an orphan says
                 self._show(line)
-        return end == "end"
+        return result if end else None
 
     def _show(self, line: str) -> None:
         try:
@@ -139,6 +148,14 @@ class Listener:
             Display().display(PROGRESS + json.dumps(told))
         else:
             Display().display(spoken(told))
+
+
+def parsed(action: Any, text: str) -> dict[str, Any]:
+    """What a module has printed, read as if Ansible had executed it just now."""
+    profile = {"profile": "modern"} if "profile" in signature(action._parse_returned_data).parameters else {}
+    data = dict(action._parse_returned_data({"rc": 0, "stdout": text, "stderr": ""}, **profile))
+    remove_internal_keys(data)
+    return data
 
 
 def spoken(told: Mapping[str, Any]) -> str:
