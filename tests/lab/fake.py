@@ -113,6 +113,9 @@ class FakeEngine:
         app = self.server.apps.get(reference)
         return Image(reference, labels=((callbacks.SCRIPTS, " ".join(app.scripts)),)) if app else None
 
+    def platform(self) -> str:
+        return "linux/amd64"
+
     def images(self) -> tuple[Image, ...]:
         return tuple(
             Image(name, tags=(f"stackswap/test-shop:{name}",), layers=("base", name)) for name in self.server.apps

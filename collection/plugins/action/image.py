@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ships an image from the builder, or a server that has it, to a server over the connections that Ansible has anyway.
 
-A server is asked first. What it lacks is saved once for the whole job, carried in pieces, loaded. A tag of a registry
-is resolved once for all servers, which then pull that digest.
+A server is asked first, unless the job has heard from it already that it has just this image. What it lacks is saved
+once for the whole job, carried in pieces, loaded. A tag of a registry is resolved once for all servers, which then pull
+that digest.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ class ActionModule(ActionBase):
     """Runs for each server; the shared part of it runs once."""
 
     variables: Any = None  # those of the host that this action was made for, if that is the builder
+    _here: Any = None
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         began = time.monotonic()
         args = {name: value for name, value in self._task.args.items() if value not in (None, "")}
-        pruning = args.pop("prune", None)
+        pruning, self._here = args.pop("prune", None), args.pop("here", None)
         ways = {"builder": self._from_builder, "peer": self._from_peer}
         come = ways.get(args.get("from", ""), self._from_registry)
         try:
@@ -63,6 +65,9 @@ class ActionModule(ActionBase):
 
     def _from_registry(self, args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
         """With several servers, a tag is resolved by the first of them for all."""
+        told = presence.at_hand(args, self._here)
+        if told:
+            return told
         several = len(task_vars.get("ansible_play_hosts") or ()) > 1
         origin, name = args.get("from", "registry"), args["name"]
         tag = args.get("state", "present") == "present" and not args.get("digest") and "@" not in name
@@ -84,7 +89,7 @@ class ActionModule(ActionBase):
         builder = args.get("builder") or next(iter(task_vars["groups"].get(GROUP) or ()), "localhost")
         if not args.get("id"):
             args["id"] = (self._look(builder, args, task_vars).get("image") or {}).get("id") or None
-        there = self._module(args, task_vars)
+        there = presence.at_hand(args, self._here) or self._module(args, task_vars)
         if there.get("failed") or there.get("how") != "missing":
             return there
         if self._task.check_mode:

@@ -23,6 +23,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import (
     fleet,
     job,
     machine,
+    presence,
 )
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import plan as planner
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import service as services
@@ -53,6 +54,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.host_report im
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Order
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.line import Line, served
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import Locks
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import RUNGS, WEB, Release, Service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.mounted import mounted
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look, look
@@ -90,7 +92,7 @@ def _climbed(module: AnsibleModule, line: Line) -> None:
         scarce = admit(fx, wanted, params)
         act = job.foresee if module.check_mode else job.run
         result = act(fx, service, release, order)
-        asides = _asides(fx, wanted, release, order, params["local_env"] or {}, result.before)
+        asides = _asides(fx, wanted, release, order, params, result.before)
     except StackswapError as error:
         _fail(module, fx, service, release, order, error)
         return
@@ -225,13 +227,19 @@ def _refuse_unset(fx: Effects, check: bool) -> None:
 
 
 def _asides(
-    fx: Effects, wanted: Definition, release: Release | None, order: Order, local: Mapping[str, str], before: Look
+    fx: Effects, wanted: Definition, release: Release | None, order: Order, params: Mapping[str, Any], before: Look
 ) -> dict[str, Any]:
-    """What else is to be told: whose settings and secrets a rollback runs with, and what is in the image as built."""
+    """What else is to be told: whose settings and secrets a rollback runs with, and what is in the image as built.
+
+    Of a claim, which image the server has by the name of the version's.
+    """
+    if order.state == "claimed" and not (order.back or order.restart or absent(params["version"])):
+        return {"here": presence.seen(services.reference(wanted, services.parse_version(params["version"])), fx.engine)}
     if release is None or order.state not in RUNGS or order.restart:
         return {}
     if order.back:
-        return {"secrets": secrets_of(fx, wanted, release), "settings": settings_of_then(fx, wanted, release, local)}
+        then = settings_of_then(fx, wanted, release, params["local_env"] or {})
+        return {"secrets": secrets_of(fx, wanted, release), "settings": then}
     image = fx.engine.image(release.container.image)
     label = dict(image.labels).get(baked.LABEL, "") if image else ""
     name = planner.live_release(before.seen)

@@ -9,7 +9,7 @@ which is its id; an engine with containerd's store calls the same image by its m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import archive, callbacks
@@ -31,14 +31,19 @@ class ImageDiffers(StackswapError):
     cause = "image_differs"
 
 
-class Engine(Protocol):
-    """What is needed of a server's engine."""
+class Looked(Protocol):
+    """What is needed of a server's engine to see what it has."""
 
     def image(self, reference: str) -> Image | None: ...
+    def platform(self) -> str: ...
+
+
+class Engine(Looked, Protocol):
+    """What is needed of a server's engine."""
+
     def pull(self, reference: str, auth: Mapping[str, str] | None = None) -> Image: ...
     def resolve(self, reference: str, auth: Mapping[str, str] | None = None) -> str: ...
     def layers(self) -> list[tuple[str, ...]]: ...
-    def platform(self) -> str: ...
     def load(self, archive: str) -> tuple[str, ...]: ...
     def tag(self, image: str, repository: str, tag: str) -> None: ...
 
@@ -79,6 +84,34 @@ def present(
     else:
         image, how = _loaded(name, params["archive"], wanted, engine, held), "loaded"
     return _answer(name, image, how, image.id != before, pinned)
+
+
+def seen(name: str, engine: Looked) -> dict[str, Any] | None:
+    """What has the name, for who asks later in the job; None where nothing has it that this server can run."""
+    image = engine.image(name)
+    if image is None:
+        return None
+    try:
+        if image.platform:
+            refuse_platform(name, image.platform, engine.platform())
+    except PlatformDiffers:
+        return None
+    scripts = list(callbacks.scripts_of(image))
+    return {"name": name, "id": image.id, "digests": list(image.digests), "size": image.size, "scripts": scripts}
+
+
+def at_hand(params: Mapping[str, Any], here: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The answer of ``present`` by what was seen on the server, where the server need not be asked for it again."""
+    name, wanted, pinned = params["name"], params.get("id"), pinned_name(params["name"], params.get("digest"))
+    if params.get("state", "present") != "present" or not here or here["name"] != name:
+        return None
+    image = Image(here["id"], digests=tuple(here["digests"]), size=here["size"])
+    exact = wanted or pinned or ("@" in name and name)
+    if exact and exact not in (image.id, *image.digests):
+        return None
+    if not exact and origin_of(params.get("from", "registry"), name, image) != "server":
+        return None
+    return _answer(name, image, "present", False, pinned, here["scripts"])
 
 
 def resolved(params: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
@@ -176,8 +209,10 @@ def _repository(name: str) -> str:
     return repository if colon and "/" not in tag else bare
 
 
-def _answer(name: str, image: Image, how: str, changed: bool, pinned: str) -> dict[str, Any]:
-    """What is said of an image that is there."""
+def _answer(
+    name: str, image: Image, how: str, changed: bool, pinned: str, scripts: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """What is said of an image that is there. scripts: its callbacks, where the image itself does not tell them."""
     own = [digest for digest in image.digests if digest.startswith(f"{_repository(name)}@")]
     own.sort(key=lambda digest: digest not in (name, pinned))
     told = {
@@ -186,6 +221,6 @@ def _answer(name: str, image: Image, how: str, changed: bool, pinned: str) -> di
         "name": name,
         "tags": [name],
         "size": image.size,
-        "scripts": list(callbacks.scripts_of(image)),
+        "scripts": list(callbacks.scripts_of(image) if scripts is None else scripts),
     }
     return {"changed": changed, "how": how, "image": told}

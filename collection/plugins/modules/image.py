@@ -82,6 +82,12 @@ options:
   archive:
     description: The path of an archive as C(docker save) writes it, on this host.
     type: path
+  here:
+    description:
+      - What the server has by O(name), as the C(here) of an earlier call of M(stackswap.bluegreen.release) in the same
+        job tells. If that is just what is asked for, the server is not asked again.
+      - Read by the action plugin.
+    type: dict
   omit:
     description: The layers to leave out of the archive, with O(state=saved), each by its C(sha256:...).
     type: list
@@ -282,6 +288,7 @@ def main() -> None:
             "default": "registry",
         },
         "archive": {"type": "path"},
+        "here": {"type": "dict"},
         "omit": {"type": "list", "elements": "str", "default": []},
         "part": {"type": "dict", "options": part},
         "builder": {"type": "str"},

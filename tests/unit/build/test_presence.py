@@ -12,11 +12,13 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import I
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.presence import (
     ImageAbsent,
     ImageDiffers,
+    at_hand,
     pinned_name,
     present,
     refuse_platform,
     registry_of,
     resolved,
+    seen,
 )
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.room import NoRoom
 
@@ -239,3 +241,59 @@ PINS = {"host:5000/shop": "host:5000/shop", "acme/shop:1": "acme/shop", "acme/sh
 def test_a_name_is_pinned_by_its_repository(name: str, repository: str) -> None:
     """A port is no tag."""
     assert pinned_name(name, DIGEST) == f"{repository}@{DIGEST}"
+
+
+def spared(told: dict[str, Any], have: dict[str, str]) -> dict[str, Any] | None:
+    """What is answered without asking a server that has these images."""
+    params = {name: value for name, value in told.items() if value}
+    return at_hand(params, seen(params["name"], Engine(have)))
+
+
+BOTH = {NAME: ID, PINNED: ID}
+AT_HAND = {
+    "it must be there": ({NAME: ID}, asked("server")),
+    "no registry is named": ({NAME: ID}, asked("auto")),
+    "just what the builder has": ({NAME: ID}, asked("builder", id=ID)),
+    "just this digest": (BOTH, asked("registry", digest=DIGEST)),
+    "just this digest, auto": (BOTH, asked("auto", digest=PINNED)),
+    "named by its digest": (BOTH, asked("auto", name=PINNED)),
+}
+TO_ASK = {
+    "nothing has the name": ({}, asked("auto")),
+    "nothing has the name, and the builder has it": ({}, asked("builder", id=ID)),
+    "an older one has the name": ({NAME: OTHER}, asked("builder", id=ID)),
+    "it is there by another name": ({"x:1": ID}, asked("builder", id=ID)),
+    "the builder was not asked": ({NAME: ID}, asked("builder")),
+    "the registry may have another": ({NAME: ID}, asked("registry")),
+    "the name tells a registry": ({"registry.test/shop:1": ID}, asked("auto", name="registry.test/shop:1")),
+    "another digest has the name": ({NAME: ID}, asked("auto", digest=DIGEST)),
+    "the digest is there, the name is another's": ({NAME: OTHER, PINNED: ID}, asked("registry", digest=DIGEST)),
+    "only its digest is asked for": ({NAME: ID}, asked("registry", state="resolved")),
+}
+
+
+@pytest.mark.parametrize("case", AT_HAND)
+def test_what_is_at_hand_is_answered_as_the_server_would(case: str) -> None:
+    """With the same words, and nothing is changed by it."""
+    have, told = AT_HAND[case]
+    assert spared(told, have) == had(told, Engine(have))
+    assert spared(told, have)["changed"] is False
+
+
+@pytest.mark.parametrize("case", TO_ASK)
+def test_what_may_be_other_than_was_seen_is_asked_for(case: str) -> None:
+    """The server, or the registry, says more."""
+    have, told = TO_ASK[case]
+    assert spared(told, have) is None
+
+
+def test_what_a_server_cannot_run_is_not_at_hand() -> None:
+    """It is asked, and refuses."""
+    assert seen(NAME, Engine({NAME: ID}, made_for="linux/riscv64")) is None
+    assert seen(NAME, Engine({NAME: ID}, made_for="linux/amd64")) is not None
+
+
+def test_what_was_seen_of_another_image_says_nothing() -> None:
+    """A job on several services has one for each."""
+    assert at_hand({"name": "acme/api:1", "from": "server"}, seen(NAME, Engine({NAME: ID}))) is None
+    assert at_hand({"name": NAME, "from": "server"}, {}) is None
