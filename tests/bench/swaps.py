@@ -35,10 +35,11 @@ def loss(stack: Stack) -> Figure:
     swap(stack, service, 0)
     rate = SHARE * peak(*door, HOST, seconds=5)
     say(f"swap_loss: {SWAPS} swaps at {rate:.0f} requests a second")
-    with Load(*door, host=HOST, rate=rate, seconds=3600, websocket=2, session=1) as load:
+    with Load(*door, host=HOST, rate=rate, seconds=3600, count=10_000_000, websocket=2, session=1) as load:
         with Load(*door, host=HOST, rate=2, mix={"new": 1}, seconds=3600, stream=1, slow=1) as patient:
             done = [swap(stack, service, number) for number in range(1, PATIENT + 1)]
         done += [swap(stack, service, number) for number in range(PATIENT + 1, SWAPS + 1)]
+        load.under_way()
     reports, cut = (load.report(), patient.report()), sum(one.figures["cut"] for one in done)
     for report in reports:
         say(str(report))

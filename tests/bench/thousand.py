@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Any
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Result
 from tests.bench import figure
 from tests.bench.figure import Figure, say
 from tests.bench.site import SETTINGS, SUBNET, quick, swap
-from tests.bench.swaps import SHARE, seen
 from tests.lab.client import Load, peak
+from tests.lab.report import Report
 from tests.lab.stack import HOST, Stack
 
 NAMES = ("swap_loss_1000", "swap_p99")
 SWAPS = int(os.environ.get("STACKSWAP_BENCH_SWAPS", "1000"))
 SECONDS = float(os.environ.get("STACKSWAP_BENCH_SECONDS", "400"))
-PATIENT = 1 / 4  # of the time: then requests of 5 s and streams are under way, for which each swap waits
+ROUND, MOST = 20, 10_000_000  # swaps under one load, whose report stays small; requests that end it, which is a fault
+EIGHTH = 8  # in one round of so many, requests of 5 s and streams are under way, for which each swap waits
+ASKED = 0.74  # of the peak, of which 0.7 and more is reached: turns that a client misses are not made up
 SESSION = 0.3  # seconds that a WebSocket lasts
 ROUNDS, EACH = 5, 6.0  # steady and with swaps in turns, so many seconds each
 CALM = 0.35  # of the peak: beyond half of it, two cores have none left for the swap itself
@@ -40,35 +43,66 @@ def loss(stack: Stack) -> Figure:
     service, door = quick(stack), ("127.0.0.1", stack.port)
     swap(stack, service, 0)
     best = peak(*door, HOST, seconds=5)
-    rate = SHARE * best
+    rate = ASKED * best
     say(f"swap_loss_1000: peak {best:.0f} requests a second, {SWAPS} swaps or {SECONDS:.0f} s at {rate:.0f}")
-    until, done = time.monotonic() + SECONDS, list[Result]()
-    with Load(*door, host=HOST, rate=rate, seconds=3600, websocket=2, session=SESSION) as load:
-        with Load(*door, host=HOST, rate=2, mix={"new": 1}, seconds=3600, stream=1, slow=1) as patient:
-            done += swaps(stack, service, 1, until - (1 - PATIENT) * SECONDS)
-        slow = len(done)
-        done += swaps(stack, service, slow + 1, until)
-    reports, cut = (load.report(), patient.report()), sum(one.figures["cut"] for one in done)
-    for report in reports:
-        say(str(report))
-    lost = sum(report.lost for report in reports)
+    until, done, slow, reports = time.monotonic() + SECONDS, list[Result](), 0, list[Report]()
+    for turn in range(SWAPS):
+        if len(done) >= SWAPS or time.monotonic() >= until:
+            break
+        patient = not turn % EIGHTH
+        came, seen_of = under_load(stack, service, rate, len(done) + 1, patient, until)
+        done, reports, slow = done + came, reports + seen_of, slow + patient * len(came)
+        say(f"{len(done)} swaps, lost {sum(one.lost for one in reports)}")
+    lost, cut = sum(one.lost for one in reports), sum(one.figures["cut"] for one in done)
     told = {"lost": lost, "cut": cut, "swaps": len(done), "swaps_with_slow": slow, "peak": round(best)}
-    told |= {**seen(rate, reports), "settings": SETTINGS | {"session": SESSION}, "gap_ms": gap(reports[0])}
+    told |= {
+        **together(rate, reports),
+        "share": figure.rounded(together(rate, reports)["rate"] / best),
+        "settings": SETTINGS | {"session": SESSION},
+    }
     return Figure("swap_loss_1000", lost + cut, "requests", len(done), goal=0, more=told)
 
 
-def gap(report: Any) -> float:
-    """The longest time in which nobody had an answer."""
-    return figure.rounded(report.longest_gap_ms)
+def under_load(
+    stack: Stack, service: Any, rate: float, number: int, patient: bool, until: float
+) -> tuple[list[Result], list[Report]]:
+    """A round of swaps with all the load beside it from its first to its last, and what the clients saw."""
+    door = ("127.0.0.1", stack.port)
+    few = {"mix": {"new": 1}, "rate": 2, **({"stream": 1, "slow": 1} if patient else {})}
+    last = min(SWAPS, number + ROUND - 1)
+    with (
+        Load(*door, host=HOST, rate=rate, seconds=3600, count=MOST, websocket=2, session=SESSION) as load,
+        Load(*door, host=HOST, seconds=3600, **few) as other,
+    ):
+        done = swaps(stack, service, number, last, until)
+        load.under_way()
+        other.under_way()
+    reports = [load.report(), other.report()]
+    for report in reports if sum(one.lost for one in reports) else ():
+        say(str(report))
+    return done, reports
 
 
-def swaps(stack: Stack, service: Any, number: int, until: float) -> list[Result]:
-    """Swap until this time, or until there were enough."""
+def together(rate: float, reports: Sequence[Report]) -> dict[str, Any]:
+    """What all clients asked for, how fast, and the longest time in which nobody had an answer."""
+    loads = reports[::2]
+    sums = {name: sum(getattr(one, name) for one in reports) for name in ("requests", "streams", "websockets")}
+    reached = sum(one.rate * one.seconds for one in loads) / sum(one.seconds for one in loads)
+    told = {
+        "rate_asked": round(rate),
+        "rate": round(reached),
+        **sums,
+        "seconds": round(sum(one.seconds for one in loads)),
+    }
+    gap = max(figure.rounded(one.longest_gap_ms) for one in loads)
+    return told | {"p99_ms": figure.rounded(median(one.p99_ms for one in loads)), "gap_ms": gap}
+
+
+def swaps(stack: Stack, service: Any, number: int, last: int, until: float) -> list[Result]:
+    """Swap from this one to the last, or until this time."""
     done = []
-    while number + len(done) <= SWAPS and time.monotonic() < until:
+    while number + len(done) <= last and time.monotonic() < until:
         done.append(swap(stack, service, number + len(done)))
-        if not (number + len(done)) % 50:
-            say(f"{number + len(done)} swaps")
     return done
 
 

@@ -73,6 +73,11 @@ class Load:
         """Return the report, ending the load if need be."""
         return self.stop()
 
+    def under_way(self) -> None:
+        """Raise if the load has ended by itself: what is done from now on would be done without it."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the load is over, after its {self.plan.count} requests or {self.plan.seconds} s")
+
     def wait(self) -> Report:
         """Let the load run to the end of its own time or count, and return the report."""
         self.ended = Report.from_json(self.process.stdout.readline())
