@@ -1,76 +1,95 @@
-"""How soon the old release has the traffic again: from the beginning of the call to the old one's first answer.
+"""How soon the old release has the traffic again, from the start of the module on the server to the old one's answer.
 
-The call is made in a process of its own, whose start and imports are told beside it.
+The module is called as Ansible calls it, with nothing of a play around it; when its Python began is written down by a
+Python of the bench's own, which then becomes the real one.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
+from typing import Any
 
 from tests.bench import figure
 from tests.bench.figure import Figure, say
-from tests.bench.site import ROOT, SETTINGS, SUBNET, VERSIONS, quick, swap
-from tests.lab import images
+from tests.bench.site import BIN, KEPT, NAME, PIPELINED, ROOT, SETTINGS, VERSIONS, Site, app, site, variables
 from tests.lab.client import Load
-from tests.lab.stack import HOST, Stack
+from tests.lab.stack import HOST
 
 NAMES = ("flip_back", "start_back")
+COLLECTION = "stackswap.bluegreen"
 TIMES, RATE = 7, 100
-CODE = """import sys
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout import Settings
-from tests.bench.flips import go_back
-from tests.lab.stack import Stack
-go_back({stack!r}, {number})
-"""
 RUNG = {"flip_back": "live", "start_back": "settled"}  # the old one still runs beside the new one, or stands stopped
+PYTHON = """#!/bin/sh
+date +%s.%N >{noted}
+exec {python} "$@"
+"""
 
 
 def measure(names: Sequence[str]) -> Iterator[Figure]:
     """In turns, on a stack of their own, beside a light load."""
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    with Stack.made(SUBNET) as stack:
-        for number in range(1, 2 * TIMES, 2):
+    with site("local") as made:
+        noting(made)
+        for number in range(1, 2 * TIMES + 2, 2):
             for name in names:
-                took[name].append(back(stack, name, number))
-                say(f"{name}: {took[name][-1][0]:.3f} s, of its process {took[name][-1][1]:.3f} s")
+                times = back(made, name, number)
+                say(f"{name}: {times[0]:.3f} s, the whole command {times[1]:.3f} s")
+                took[name] += [times] if number > 1 else []  # the first has the server compile the module
     for name, values in took.items():
         goal = {"goal": 0.3} if name == "flip_back" else {}
         told = {"settings": SETTINGS, "rate": RATE, "before": RUNG[name]}
-        told["from_process_s"] = figure.rounded(median(whole for _, whole in values))
-        yield figure.of(name, "s", [call for call, _ in values], more=told, **goal)
+        told["from_command_s"] = figure.rounded(median(whole for dummy, whole in values))
+        yield figure.of(name, "s", [module for module, dummy in values], more=told, **goal)
 
 
-def back(stack: Stack, name: str, number: int) -> tuple[float, float]:
-    """A version settled, the next one at this rung, and back: seconds until the old one answers, call and process."""
-    service = quick(stack)
-    swap(stack, service, number - 1)
-    swap(stack, service, number, state=RUNG[name])
-    with Load("127.0.0.1", stack.port, host=HOST, rate=RATE, mix={"new": 2, "get": 2}, seconds=600) as load:
+def noting(made: Site) -> None:
+    """Put the Python in the inventory that writes down when it began."""
+    python, hosts = made.folder / "python", made.folder / "local" / "hosts.json"
+    python.write_text(PYTHON.format(noted=made.folder / "began", python=sys.executable))
+    python.chmod(0o700)
+    told = json.loads(hosts.read_text())
+    told["all"]["children"]["stackswap"]["hosts"]["server1"]["ansible_python_interpreter"] = str(python)
+    hosts.write_text(json.dumps(told))
+
+
+def back(made: Site, name: str, number: int) -> tuple[float, float]:
+    """A version settled, the next one at this rung, and back: seconds of module and command until the old one answers."""
+    old = VERSIONS[(number - 1) % len(VERSIONS)]
+    call(made, old, number - 1, state="settled")
+    call(made, VERSIONS[number % len(VERSIONS)], number, state=RUNG[name])
+    with Load("127.0.0.1", made.stack.port, host=HOST, rate=RATE, mix={"new": 2, "get": 2}, seconds=600) as load:
         sleep(0.2)
         began = monotonic()
-        command = [sys.executable, "-c", CODE.format(stack=stack, number=number - 1)]
-        called = float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+        call(made, None, number, state="live", rollback=True)
+        module = float((made.folder / "began").read_text()) - time.time() + monotonic()
+        sleep(0.2)
     report = load.report()
     if report.lost:
         raise RuntimeError(f"{name} lost requests: {report}")
-    first = report.versions[VERSIONS[(number - 1) % len(VERSIONS)]].first
-    return first - called, first - began
+    return report.versions[old].first - module, report.versions[old].first - began
 
 
-def go_back(stack: Stack, number: int) -> None:
-    """One call, as the module makes it, in a process that has just begun; it tells when the call began."""
-    service = quick(stack)
-    release = stack.release(service, str(number), images.app(VERSIONS[number % len(VERSIONS)]), env=turn(number))
-    sys.stdout.write(f"{monotonic()}\n")
-    error = stack.run(service, release, "live", back=True).error
-    if error:
-        raise RuntimeError(f"going back failed: {error}")
-
-
-def turn(number: int) -> tuple[tuple[str, str], ...]:
-    """What tells the releases of a bench apart."""
-    return (("TURN", str(number)),)
+def call(made: Site, version: str | None, number: int, **options: Any) -> None:
+    """Call the module for a release that no other turn has; it must end well."""
+    known = variables(made.stack)
+    service = {**known["stackswap_services"][NAME], "env": {"TURN": str(number)}}
+    if version:
+        app(version)
+    asked: Mapping[str, Any] = {"name": NAME, "service": service, "version": version, **options}
+    named = {"environment": known["stackswap_environment"], "proxy": known["stackswap_proxy"]}
+    command: list[str | Path] = [BIN / "ansible", "server1", "-i", made.folder / "local", "-m", f"{COLLECTION}.release"]
+    environ = {one: os.environ[one] for one in KEPT if one in os.environ} | PIPELINED
+    environ |= {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks" / "collections")}
+    done = subprocess.run(
+        [*command, "-a", json.dumps({**asked, **named})], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{options} of {version} failed: {done.stdout[-3000:]}{done.stderr[-1000:]}")

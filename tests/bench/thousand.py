@@ -54,12 +54,9 @@ def loss(stack: Stack) -> Figure:
         done, reports, slow = done + came, reports + seen_of, slow + patient * len(came)
         say(f"{len(done)} swaps, lost {sum(one.lost for one in reports)}")
     lost, cut = sum(one.lost for one in reports), sum(one.figures["cut"] for one in done)
-    told = {"lost": lost, "cut": cut, "swaps": len(done), "swaps_with_slow": slow, "peak": round(best)}
-    told |= {
-        **together(rate, reports),
-        "share": figure.rounded(together(rate, reports)["rate"] / best),
-        "settings": SETTINGS | {"session": SESSION},
-    }
+    told = {"lost": lost, "cut": cut, "swaps": len(done), "swaps_with_slow": slow, **together(rate, reports)}
+    told |= {"peak": round(best), "share": figure.rounded(told["rate"] / best)}
+    told |= {"settings": SETTINGS | {"session": SESSION}}
     return Figure("swap_loss_1000", lost + cut, "requests", len(done), goal=0, more=told)
 
 
