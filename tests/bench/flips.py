@@ -61,7 +61,7 @@ def noting(made: Site) -> None:
 
 
 def back(made: Site, name: str, number: int) -> tuple[float, float]:
-    """A version settled, the next one at this rung, and back: seconds of module and command until the old one answers."""
+    """A version settled, the next at this rung, and back: seconds of module and command until the old one answers."""
     old = VERSIONS[(number - 1) % len(VERSIONS)]
     call(made, old, number - 1, state="settled")
     call(made, VERSIONS[number % len(VERSIONS)], number, state=RUNG[name])
