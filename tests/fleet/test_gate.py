@@ -174,3 +174,23 @@ def test_one_server_under_two_names_is_refused(servers: Fleet) -> None:
     ran = servers.play("deploy.yml", then, inventory=path)
     assert ran.code != 0 and "are one server" in ran.said and "Nothing was changed" in ran.said
     assert servers.answers() == [now] * 3
+
+
+# -- what it asks of each server
+
+COUNTING = "/usr/local/bin/counting"  # a Python that tells how often it was begun
+COUNTED = f"printf '#!/bin/sh\\necho >>/run/calls\\nexec /usr/bin/python3 \"$@\"\\n' >{COUNTING}; chmod 755 {COUNTING}"
+
+
+def test_a_deploy_calls_each_server_once_for_its_claim_and_once_a_rung(servers: Fleet) -> None:
+    """The image is there, as the claim tells. Nothing of the calls stays but what they were compiled to."""
+    _now, then = servers.even()
+    for server in servers.servers:
+        server.inside(f"{COUNTED}; rm -f /run/calls")
+    left = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
+    ran = servers.play("deploy.yml", then, inventory=servers.inventory("counting", ansible_python_interpreter=COUNTING))
+    assert ran.code == 0, ran.said
+    assert servers.answers() == [then] * 3
+    assert [server.inside("wc -l </run/calls").strip() for server in servers.servers] == ["4"] * 3
+    now = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
+    assert now == [{*names, "code"} for names in left]

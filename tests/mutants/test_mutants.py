@@ -310,6 +310,25 @@ MUTANTS = {
         f"{UNIT}/lab/test_client.py::test_a_wrong_answer_is_one_failure_and_is_not_retried"
         "[a new connection ends after the request]",
     ),
+    "another image is at hand": Mutant(
+        f"{SERVER}/presence.py",
+        "if exact and exact not in (image.id, *image.digests):",
+        "if exact and not image.id:",
+        f"{UNIT}/build/test_presence.py::test_what_may_be_other_than_was_seen_is_asked_for"
+        "[another digest has the name]",
+    ),
+    "what lies compiled goes by its name": Mutant(
+        f"{SERVER}/compiled.py",
+        'hashlib.sha256(MAGIC_NUMBER + place.encode() + b"\\0" + source)',
+        "hashlib.sha256(MAGIC_NUMBER + place.encode())",
+        f"{UNIT}/test_compiled.py::test_other_code_is_compiled_anew",
+    ),
+    "compiled code is taken from anybody": Mutant(
+        f"{SERVER}/own_folder.py",
+        " or found.st_mode & 0o022",
+        "",
+        f"{UNIT}/test_compiled.py::test_a_folder_that_others_can_write_into_is_not_used",
+    ),
 }
 
 
