@@ -17,7 +17,7 @@ import sys
 from contextlib import suppress
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
-from importlib.util import MAGIC_NUMBER, spec_from_loader
+from importlib.util import MAGIC_NUMBER, spec_from_file_location
 from types import CodeType
 from typing import Any
 from zipimport import zipimporter
@@ -40,7 +40,9 @@ class Finder:
         for place in (f"{base}.py", f"{base}/__init__.py") if name.startswith(PACKAGE) else ():
             with suppress(OSError):
                 loader = Loader(self._archive.get_data(place), place, self._folder)
-                return spec_from_loader(name, loader, origin=place, is_package=place.endswith("/__init__.py"))
+                inside: list[str] | None = [] if place.endswith("/__init__.py") else None
+                where = f"{self._archive.archive}/{place}"
+                return spec_from_file_location(name, where, loader=loader, submodule_search_locations=inside)
         return None
 
 
@@ -52,7 +54,7 @@ class Loader(InspectLoader):
         self._kept = os.path.join(folder, hashlib.sha256(MAGIC_NUMBER + place.encode() + b"\0" + source).hexdigest())
 
     def get_source(self, fullname: str) -> str:
-        """For tracebacks."""
+        """For tracebacks, and for what is put on a server as it is."""
         return self._source.decode("utf-8")
 
     def get_code(self, fullname: str) -> Any:
