@@ -47,6 +47,20 @@ def source(made_by: str, release: str, component: str, uri: str) -> str | None:
     return f"deb {uri} {release} {component}"
 
 
+def fetched(folder: Path, other: str, *names: str) -> list[Path]:
+    """Fetch these packages of another suite, from the mirror of this machine's own; nothing is installed."""
+    listed, lists = folder / "sources.list", folder / "lists"
+    (lists / "partial").mkdir(parents=True)
+    mirror = next(line.split()[1] for line in sources() if line.split()[2] == suite())
+    listed.write_text(f"deb {mirror} {other} main\n")
+    places = {"Dir::Etc::sourcelist": listed, "Dir::Etc::sourceparts": "-", "Dir::Etc::preferencesparts": "-"}
+    places |= {"Dir::State::lists": lists, "Dir::Cache": folder, "APT::Sandbox::User": "root"}
+    words = ["-qq", *(f"-o{name}={value}" for name, value in places.items())]
+    for verb in (["update"], ["download", *names]):
+        subprocess.run(["apt-get", *words, *verb], cwd=folder, check=True, capture_output=True)
+    return sorted(folder.glob("*.deb"))
+
+
 def pip_conf() -> str:
     """Return the base's pip configuration: this machine's CA bundle, and its index if remote."""
     command = [sys.executable, "-m", "pip", "config", "list"]
