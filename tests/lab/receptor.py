@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from tests.lab import debian
 
 SUITE = "trixie"
 ROOT = Path(__file__).resolve().parents[2] / ".build" / "receptor"
-PROGRAM = ROOT / "usr" / "bin" / "receptor"
+PROGRAM, CTL = ROOT / "usr" / "bin" / "receptor", Path(sys.executable).with_name("receptorctl")
 WITHIN = 20.0
 
 
@@ -51,5 +52,5 @@ def known(socket: Path) -> str:
     """Return what the node tells of itself and of the others; nothing while it does not answer."""
     if not socket.exists():
         return ""
-    done = subprocess.run(["receptorctl", "--socket", socket, "status"], capture_output=True, text=True)
+    done = subprocess.run([CTL, "--socket", socket, "status"], capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else ""
