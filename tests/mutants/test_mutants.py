@@ -256,6 +256,18 @@ MUTANTS = {
         "        place.engine.keep(ran, ALWAYS)\n",
         f"{UNIT}/collection/test_backing.py::test_where_the_new_one_does_not_come_up_the_one_before_runs_again",
     ),
+    "a database that does not come up again is said to run": Mutant(
+        f"{SERVER}/backing_module.py",
+        """    return ": ".join([why, *_lines(place, ran)[-1:]]) if why else ""\n""",
+        """    return ""\n""",
+        f"{UNIT}/collection/test_backing.py::test_what_ran_before_is_told_where_it_does_not_come_up_again",
+    ),
+    "a job with nothing to do does not look whether a database serves": Mutant(
+        f"{SERVER}/backing_module.py",
+        """        if not any(act.verb == "await" for act in acts):\n""",
+        "        if False:\n",
+        f"{UNIT}/collection/test_backing.py::test_one_that_is_as_asked_and_does_not_serve_is_told",
+    ),
     "a database that serves is taken back": Mutant(
         f"{SERVER}/backing_module.py",
         "        if serves:  # ",

@@ -27,6 +27,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import A
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.module import settings_of
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.probe import Probe
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.records import Records
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.standing import CHECKED
 
 TURN, LINES = 0.1, 20
 RUN = ("started", "exit_code", "oom_killed", "health")
@@ -106,9 +107,11 @@ def present(
         return bool(acts), f"{one.name} on {one.server}: {', '.join(act.verb for act in acts) or 'nothing to do'}"
     with place.locks.service(f"backing-{one.key}"):
         before = found(place, one.key)
-        acts = backing.plan(before, marked)
-        _done(place, replace(one, health=health), acts, before, partial(_document, place, one, image.id, marked))
+        acts, whole = backing.plan(before, marked), replace(one, health=health)
+        _done(place, whole, acts, before, partial(_document, place, one, image.id, marked))
         _sweep(place, one.key)
+        if not any(act.verb == "await" for act in acts):
+            _confirmed(place, whole, next(was.id for was in before if was.mark == marked))
     state = "runs" if acts else "runs, nothing had to be changed"
     return bool(acts), f"{one.name} {state} on {one.server} at {one.host}:{one.port}"
 
@@ -170,16 +173,33 @@ def _stop(place: Place, container: str, seconds: int) -> None:
 
 def _await(place: Place, one: Backing, container: str) -> None:
     """Until it has been up for long enough."""
+    why = _not_up(place, one, container)
+    if why:
+        raise NotUp(f"{one.name} {why}", _lines(place, container))
+
+
+def _not_up(place: Place, one: Backing, container: str) -> str:
+    """Why it has not been up for long enough in its time; '' when it has."""
     begun, since, samples = place.clock(), None, []
     verdict = waiting("")
-    while verdict.word != PASSED:
+    while verdict.word not in (PASSED, FAILED):
         samples.append(_sample(place, one, container, place.clock() - begun))
         trouble = trouble_of(samples[-1], one.health, one.port)
         since = None if trouble else samples[-1].at if since is None else since
         verdict = judge(samples, one.health, one.port, since)
-        if verdict.word == FAILED:
-            raise NotUp(f"{one.name} {verdict.why}", _lines(place, container))
         place.sleep(TURN)
+    return verdict.why if verdict.word == FAILED else ""
+
+
+def _confirmed(place: Place, one: Backing, container: str) -> None:
+    """One that nothing was done to serves: at this moment, or else in its time."""
+    now = _sample(place, one, container, 0.0)
+    if all(replica.running for replica in now.replicas) and not trouble_of(now, one.health, one.port):
+        return
+    try:
+        _await(place, one, container)
+    except NotUp as error:
+        raise _told(one, error, "it is left as it is") from error
 
 
 def _sample(place: Place, one: Backing, container: str, at: float) -> Sample:
@@ -187,7 +207,7 @@ def _sample(place: Place, one: Backing, container: str, at: float) -> Sample:
     listed = place.engine.labelled(backing.LABEL, one.key)
     now = [each for each in listed if each["id"] == container]
     replicas = tuple(_replica(each) for each in now)
-    answers = tuple(Answer(error=place.ask(r.address, one.port)) for r in replicas if r.running)
+    answers = tuple(Answer(error=place.ask(r.address, one.port)) for r in replicas if r.running and one.port)
     return Sample(at, replicas, (), answers)
 
 
@@ -205,13 +225,33 @@ def _taken_back(place: Place, one: Backing, new: str, ran: str, error: Stackswap
     if new:
         _stop(place, new, one.container.stop_timeout)
         place.engine.remove(new)
-    if ran:
+    _sweep(place, one.key)
+    ill = _again(place, one, ran) if ran else ""
+    again = f"what ran before is started again and does not come up ({ill})" if ill else "what ran before runs again"
+    now = again if ran else "nothing of it runs"
+    return _told(one, error, f"{now}, its volumes are as it left them")
+
+
+def _again(place: Place, one: Backing, ran: str) -> str:
+    """Start what ran before; why it does not come up, '' where it does: it may not read what the new one has written.
+
+    Its own check tells, if it has one: at which port it was, nobody knows any more.
+    """
+    blind = replace(one, port=0)
+    try:
         place.engine.keep(ran, ALWAYS)
         place.engine.start(ran)
-    _sweep(place, one.key)
-    now = "what ran before runs again" if ran else "nothing of it runs"
+        checked = any(r.health in CHECKED for r in _sample(place, blind, ran, 0.0).replicas)
+        why = _not_up(place, replace(blind, health=replace(one.health, kind="image" if checked else "none")), ran)
+    except StackswapError as error:
+        return error.what
+    return ": ".join([why, *_lines(place, ran)[-1:]]) if why else ""
+
+
+def _told(one: Backing, error: StackswapError, now: str) -> NotUp:
+    """The error with its last lines, what there is now and what to do."""
     last = f". Its last lines: {' / '.join(error.evidence[-3:])}" if error.evidence else ""
-    told = NotUp(f"{error.what}{last}. Now: {now}, its volumes are as it left them", error.evidence)
+    told = NotUp(f"{error.what}{last}. Now: {now}", error.evidence)
     told.facts["hint"] = f"mend it, then: stackswap backing {one.name}"
     return told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,13 +167,14 @@ def test_data_in_a_volume_without_a_name_is_refused() -> None:
 class Engine:
     """An engine in memory that knows all images; one that is called bad never takes a connection.
 
-    checks: they have a HEALTHCHECK.
+    checks: they have a HEALTHCHECK. reads: one that is started again comes up.
     """
 
     boxes: dict[str, dict[str, Any]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     mounts: dict[str, Any] = field(default_factory=dict)
     checks: bool = False
+    reads: bool = True
 
     def image(self, reference: str) -> Image | None:
         return Image(f"sha256:{reference}", healthcheck=self.checks)
@@ -203,7 +205,7 @@ class Engine:
         self.boxes[container]["policy"] = policy
 
     def start(self, container: str) -> None:
-        self.boxes[container]["state"] = "running"
+        self.boxes[container].update(state="running" if self.reads else "restarting")
         self.did.append(f"start {container}")
 
     def stop(self, container: str, seconds: int) -> None:
@@ -253,10 +255,11 @@ def up(place: Place, **given: Any) -> tuple[bool, str]:
 
 
 def happens(place: Place, what: Mapping[float, Mapping[str, Any]], begun: float) -> None:
-    """These things become of the newest container, so many seconds from then on."""
+    """These things become of the container that is made next, so many seconds from then on."""
+    before = {*place.engine.boxes}
 
     def ask(address: str, port: int) -> str:
-        newest = place.engine.boxes[next(reversed(place.engine.boxes))]
+        newest = next(box for name, box in place.engine.boxes.items() if name not in before)
         for at, change in what.items():
             if place.clock() - begun >= at:
                 newest.update(change)
@@ -367,6 +370,35 @@ def test_where_the_new_one_does_not_come_up_the_one_before_runs_again(place: Pla
     assert "no such luck. Now: what ran before runs again" in told.value.what
     (box,) = place.engine.boxes.values()
     assert (box["state"], box["policy"], box["address"]) == ("running", ALWAYS, "sha256:redis:7")
+
+
+def test_what_ran_before_is_told_where_it_does_not_come_up_again(place: Place) -> None:
+    """The new one may have written what it does not read; its own check counts, if it has one."""
+    place.engine.reads = False
+    with pytest.raises(NotUp) as told:
+        backing_module.present(place, parsed(image="bad", port=1))
+    again = r"Now: what ran before is started again and does not come up \(exited 0 .*: no such luck\), its volumes are"
+    assert re.search(again, told.value.what)
+    assert [box["policy"] for box in place.engine.boxes.values()] == [ALWAYS]
+
+
+def test_what_ran_before_has_to_be_well_by_its_own_check(place: Place) -> None:
+    """If the engine has one of it."""
+    place.engine.boxes["c0"]["health"] = "unhealthy"
+    with pytest.raises(NotUp, match=r"does not come up \(was not up within 60 s: its health check says unhealthy"):
+        backing_module.present(place, parsed(image="bad"))
+
+
+def test_one_that_is_as_asked_and_does_not_serve_is_told(place: Place) -> None:
+    """A job with nothing to do looks at it all the same, gives it its time, and leaves it as it is."""
+    begun, box = place.clock(), place.engine.boxes["c0"]
+    place.ask = lambda address, port: "" if place.clock() - begun > 30 else "refused"
+    assert backing_module.present(place, parsed())[0] is False and 35 <= place.clock() - begun < 36
+    box.update(state="restarting", restarts=7, exit_code=3)
+    with pytest.raises(NotUp, match=r"redis exited 3 .* lines: no such luck\. Now: it is left as it is") as told:
+        backing_module.present(place, parsed())
+    assert told.value.facts["hint"] == "mend it, then: stackswap backing redis"
+    assert place.engine.did == ["make sha256:redis:7"] and box["policy"] == ALWAYS
 
 
 def test_one_that_serves_stays_where_the_one_before_cannot_be_taken_away(
