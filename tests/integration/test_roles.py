@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import yaml
 
 from ansible_collections.stackswap.bluegreen.plugins.action import preflight
 from tests.lab import images
-from tests.lab.building import tagged
 from tests.lab.stack import free_port
 
 pytestmark = pytest.mark.slow
@@ -191,12 +191,9 @@ def test_setup_refuses_an_engine_that_its_user_may_not_use(tmp_path: Path) -> No
 # -- this machine as a server
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
-    """A stack of this machine, set up and with the first version deployed; all is removed."""
-    folder = tmp_path_factory.mktemp("roles")
-    (folder / "broken").mkdir()
-    (folder / "broken" / "Dockerfile").write_text("FROM busybox\nRUN echo no such luck; exit 3\n")
+@contextmanager
+def this_machine(folder: Path, **services: Mapping[str, Any]) -> Iterator[Plays]:
+    """A stack of this machine with these services, set up; all is removed."""
     proxy = {
         "listen": [f"127.0.0.1:{PORT}"],
         "health_path": "/balancer",
@@ -206,27 +203,36 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
         "subnet": f"198.19.{os.getpid() % 256}.0/24",
         "labels": {"stackswap.test": "1"},
     }
-    bases = {"build": {"base_images": {"busybox": images.busybox()}}}
     plays = Plays(
         folder,
         {"stackswap": {"hosts": {"web1": LOCAL}}},
         stackswap_environment={"name": PLACE},
         stackswap_engine_source="none",
         stackswap_proxy=proxy,
-        stackswap_services={
-            "shop": {**SHOP, "image": images.BUSYBOX},
-            "broken": {**SHOP, **bases, "source": {"path": str(folder / "broken")}},
-        },
+        stackswap_services=services,
     )
     try:
-        for play, words in (("setup.yml", ()), ("deploy.yml", asked("shop", "1.0.0"))):
-            code, said = plays(play, *words)
-            assert code == 0, said
+        code, said = plays("setup.yml")
+        assert code == 0, said
         yield plays
     finally:
         mine = docker("ps", "-aq", f"--filter=network={NAME}").split()
         docker("rm", "--force", "--volumes", *mine, NAME)
         docker("network", "rm", NAME)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    """A stack of this machine with the first version deployed."""
+    folder = tmp_path_factory.mktemp("roles")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "Dockerfile").write_text("FROM busybox\nRUN echo no such luck; exit 3\n")
+    bases = {"build": {"base_images": {"busybox": images.busybox()}}}
+    broken = {**SHOP, **bases, "source": {"path": str(folder / "broken")}}
+    with this_machine(folder, shop={**SHOP, "image": images.BUSYBOX}, broken=broken) as plays:
+        code, said = plays("deploy.yml", *asked("shop", "1.0.0"))
+        assert code == 0, said
+        yield plays
 
 
 def docker(*words: str) -> str:
@@ -427,44 +433,6 @@ def test_a_backing_service_is_reached_by_its_name_and_left_alone_by_deploys(here
         left = run("backing.yml", "-e", "stackswap_backing_state=absent", "-e", "stackswap_backing_name=redis")
     assert "redis has left, its volumes stay" in left and not docker(*ours) and not sealed()
     assert (tmp_path / "starts").read_text() == "start\n" * 3
-
-
-REDIS = """FROM python:full
-RUN apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server >/dev/null && apt-get clean
-"""
-
-
-@pytest.mark.engine
-def test_a_real_database_keeps_what_it_was_told_over_another_setting(here: Plays) -> None:
-    """Debian's Redis, its check its own command, its port open at an address of the server."""
-    tag, volume = tagged("redis", REDIS), f"{PLACE}-redis"
-    if not images.exists(tag):
-        images.build(tag, images.context({"Dockerfile": REDIS.encode()}), {"python:full": images.python()})
-    port = free_port()
-    serve = f"redis-server --port {port} --bind 0.0.0.0 --protected-mode no --dir /data --appendonly yes".split()
-    redis = {"image": tag, "command": serve, "volumes": [f"{volume}:/data"], "listen": "127.0.0.1", "port": port}
-    redis.update(health={"command": ["redis-cli", "-p", str(port), "ping"]})
-
-    def run(**changed: Any) -> str:
-        code, said = here("backing.yml", "-e", json.dumps({"stackswap_backing": {"redis": {**redis, **changed}}}))
-        assert code == 0, said
-        return said
-
-    def ask(*words: str) -> str:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
-            link.sendall(" ".join(words).encode() + b"\r\n")
-            return link.recv(100).decode().strip()
-
-    leave = ("-e", "stackswap_backing_state=absent", "-e", "stackswap_backing_name=redis")
-    try:
-        assert "redis runs on web1" in run()
-        assert ask("SET", "basket", "full") == "+OK" and ask("CONFIG", "GET", "maxmemory").endswith("\r\n0")
-        run(command=[*serve, "--maxmemory", "64mb"])
-        assert ask("CONFIG", "GET", "maxmemory").endswith("\r\n67108864")
-        assert ask("GET", "basket") == "$4\r\nfull", "its data are the volume's"
-    finally:
-        here("backing.yml", *leave)
-        docker("volume", "rm", volume)
 
 
 def answered(path: str, host: str) -> int:
