@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.fleet import SHOP, Fleet, Ran
+from tests.lab.fleet import BIN, ROOT, SHOP, Fleet, Ran
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 SITE, NAME = "crew.test", "crew"
@@ -30,12 +32,13 @@ def service(command: list[str], **options: Any) -> dict[str, Any]:
     return {**plain, "processes": {"web": web, "worker": worker, "nightly": NIGHTLY, "often": OFTEN}}
 
 
-def inventory(stack: Fleet, defined: dict[str, Any]) -> Path:
-    """The fleet's, with two groups of one server each."""
+def inventory(stack: Fleet, defined: dict[str, Any], *more: str, **variables: Any) -> Path:
+    """The fleet's, with two groups of one server each; more: who else is in the second."""
     services = {"shop": dict(SHOP), NAME: defined}
-    path = stack.inventory("processes", stackswap_services=services)
+    path = stack.inventory("processes", stackswap_services=services, **variables)
     told = json.loads(path.read_text())
-    told["all"]["children"] |= {"web": {"hosts": {"server1": {}}}, "jobs": {"hosts": {"server2": {}}}}
+    jobs = {name: {} for name in ("server2", *more)}
+    told["all"]["children"] |= {"web": {"hosts": {"server1": {}}}, "jobs": {"hosts": jobs}}
     path.write_text(json.dumps(told))
     return path
 
@@ -53,7 +56,8 @@ def stack(servers: Fleet) -> Iterator[Fleet]:
     ran = play(servers, "deploy.yml", "1.0")
     assert ran.code == 0, ran.said
     yield servers
-    gone = play(servers, "remove.yml")
+    every = inventory(servers, service(IDLE), "server3")
+    gone = servers.play("remove.yml", inventory=every, service=NAME)
     assert gone.code == 0, gone.said
     assert servers.running(NAME) == [[], [], []]
     assert not any(server.docker("ps", "-aq", f"--filter=name=-{NAME}-") for server in servers.servers)
@@ -124,14 +128,76 @@ def test_cron_runs_on_the_main_server_alone(stack: Fleet) -> None:
     assert "no cron runs on this server" not in play(stack, "deploy.yml", "1.0").said
 
 
-def test_logs_are_of_the_servers_that_have_the_service(stack: Fleet) -> None:
-    """Of web where it is, of the workers elsewhere."""
-    said = ["sh", "-c", "echo i-work; trap 'exit 0' TERM; while :; do sleep 0.1; done"]
-    assert play(stack, "deploy.yml", "1.1", said).code == 0
-    ran = play(stack, "logs.yml")
-    assert ran.code == 0, ran.said
-    assert set(ran.outcomes) == {"server1", "server2"}
-    assert "i-work" in ran.said and "version 1.1 listens on 8080" in ran.said
+def cache(stack: Fleet, server: int = 3) -> dict[str, Any]:
+    """A backing service on one server that all of them reach: it says hello to who comes."""
+    says = {"image": SHOP["image"] + ":1.0", "command": ["nc", "-ll", "-p", "6379", "-e", "echo", "hello"]}
+    place = {"server": f"server{server}", "listen": stack.servers[server - 1].host.address}
+    return {"redis": {**says, **place, "health": {"min_healthy_time": 0.3}, "container": {"stop_timeout": 1}}}
+
+
+def backed(stack: Fleet, **changed: Any) -> Path:
+    """The inventory with that, with a service that is attached to it, and with workers on two servers."""
+    says = "echo i-work; trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    defined = {**service(["sh", "-c", says]), "attach": ["redis"]}
+    return inventory(stack, defined, "server3", stackswap_backing=cache(stack, **changed))
+
+
+def stackswap(stack: Fleet, *words: Any) -> tuple[int, list[str]]:
+    """The command: its exit code, and the lines of what it says."""
+    environ = {**stack.environ, "XDG_STATE_HOME": str(stack.folder / "state")}
+    done = subprocess.run([BIN / "stackswap", *words], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def attached(stack: Fleet) -> Iterator[Fleet]:
+    """The fleet with a backing service on its last server, to which the service is attached."""
+    for name, version, of in (("backing.yml", "", ""), ("deploy.yml", "1.1", NAME)):
+        ran = stack.play(name, version, inventory=backed(stack), service=of)
+        assert ran.code == 0, ran.said
+    yield stack
+    (database,) = containers(stack, 3, "backing", "--all")
+    stack.servers[2].docker("rm", "--force", database)
+
+
+def containers(stack: Fleet, server: int, of: str, *flags: str) -> list[str]:
+    """Those that run on a server and have this label of ours."""
+    return stack.servers[server - 1].docker("ps", "--quiet", *flags, f"--filter=label=stackswap.{of}").split()
+
+
+def test_logs_are_of_the_servers_that_have_the_service(attached: Fleet) -> None:
+    """Of web where it is, of the workers elsewhere; of a process that is named where that is."""
+    path = backed(attached)
+    code, said = stackswap(attached, "logs", NAME, "-i", path)
+    assert code == 0 and {"server2 | i-work", "server3 | i-work"} < {*said}
+    assert any(line.startswith("server1 | version 1.1 listens on 8080") for line in said)
+    told = stackswap(attached, "logs", NAME, "--process=worker", "-i", path)
+    assert (told[0], sorted(told[1])) == (0, ["server2 | i-work", "server3 | i-work"])
+
+
+def test_a_command_runs_in_the_first_container_of_its_process(attached: Fleet) -> None:
+    """On one server of two. There and on the other it reaches what the service is attached to."""
+    asks = "hostname; nc $ARTIFAKT_REDIS_HOST $ARTIFAKT_REDIS_PORT </dev/null"
+    command = ("--", "sh", "-c", f"{asks}; exit 7")
+    told = stackswap(attached, "exec", NAME, "--process=worker", "-i", backed(attached), *command)
+    (first,), (second,) = (containers(attached, server, "process=worker") for server in (2, 3))
+    assert told == (7, [first, "hello"])
+    assert attached.servers[2].docker("exec", second, "sh", "-c", asks).split() == [second, "hello"]
+
+
+def test_a_status_tells_of_a_backing_service_where_it_is_and_where_it_ought_to_be(attached: Fleet) -> None:
+    """As it is asked for; then the inventory has it on another server, and then it is stopped by hand."""
+    code, said = stackswap(attached, "status", "-i", backed(attached), "--exit-status")
+    (line,) = (line for line in said if " redis " in line)
+    assert code == 0 and re.match(r"server3 +redis +stackswap-test/app:1\.0 +running +healthy +20\S+ \S+$", line), said
+    code, said = stackswap(attached, "status", "-i", backed(attached, server=1), "--exit-status")
+    absent = "redis is not on server1, where the inventory has it: stackswap backing redis"
+    elsewhere = "redis is on server3, and the inventory has it on another server"
+    assert (code, said[-2:]) == (1, [f"DRIFT: {absent}", f"DRIFT: {elsewhere}"])
+    attached.servers[2].docker("stop", *containers(attached, 3, "backing"))
+    code, said = stackswap(attached, "status", "-i", backed(attached), "--exit-status")
+    assert (code, said[-1]) == (1, "SICK: redis on server3 is exited")
+    assert not [line for line in said if "server1 " in line and "FAILED" in line]
 
 
 def test_a_group_that_is_none_is_refused(stack: Fleet) -> None:
