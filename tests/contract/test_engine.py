@@ -450,6 +450,20 @@ def test_keep_changes_the_restart_policy_and_nothing_else(engine: HostEngine, ru
         assert seen(engine, running) == replace(before, policy=policy)
 
 
+def test_keep_tells_one_that_ends_and_starts_again_and_again(engine: HostEngine, spec: ReplicaSpec) -> None:
+    """Also at the moment of an end, of which the engine has yet to hear."""
+    for turn in range(3):
+        asked = other(spec, command=("sh", "-c", f"sleep 0.0{turn + 1}"))
+        container = engine.create(replace(asked, name=f"{asked.name}-{turn}", policy="always"))
+        engine.start(container)
+        last = time.monotonic() + 0.6
+        while time.monotonic() < last:
+            engine.keep(container, "always")
+        engine.keep(container, "no")
+        assert seen(engine, container).policy == "no"
+        engine.stop(container, 1)
+
+
 def test_restarts_are_counted(engine: HostEngine, spec: ReplicaSpec) -> None:
     """A container that ends at once under a policy."""
     asked = replace(other(spec, command=("sh", "-c", "exit 9")), policy="always")

@@ -36,6 +36,8 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import I
 OLDEST_API = (1, 41)
 LONG = 600  # seconds without a byte from the engine, where it unpacks or copies an image
 SOCKET = "unix:///var/run/docker.sock"
+ENDING = "annot update container"  # of one that has ended, and the engine has yet to hear of it
+TRIES, MOMENT = 20, 0.05  # how often it is asked again, and after how many seconds
 
 
 class DockerEngine:
@@ -179,10 +181,15 @@ class DockerEngine:
         with suppress(ContainerMissing), self._asking(doing, passing="already in progress"):
             self._client.remove_container(container, v=True)
 
-    def keep(self, container: str, policy: str) -> None:
-        """Set whether it comes back after a reboot: its restart policy."""
-        with self._asking(f"set the restart policy of container {container}"):
-            self._client.update_container(container, restart_policy=payload.restart_policy(policy))
+    def keep(self, container: str, policy: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Set whether it comes back after a reboot: its restart policy. Of one that is ending, a moment later."""
+        told: dict[str, Any] | None = None
+        for left in reversed(range(TRIES)):
+            with self._asking(f"set the restart policy of container {container}", passing=ENDING if left else ""):
+                told = self._client.update_container(container, restart_policy=payload.restart_policy(policy))
+            if told is not None:
+                return
+            sleep(MOMENT)
 
     def logs(self, container: str, lines: int) -> str:
         """Its last lines, both streams; '' where its log driver cannot be read."""
