@@ -37,6 +37,9 @@ LINES = """\
 """  # noqa: E501
 LOAD = """\
     .if feature(LUA)
+    .if version_atleast(3.1-dev0)
+    tune.lua.bool-sample-conversion normal
+    .endif
     lua-load {gate}
     .endif
 """
