@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 
@@ -182,15 +183,17 @@ COUNTING = "/usr/local/bin/counting"  # a Python that tells how often it was beg
 COUNTED = f"printf '#!/bin/sh\\necho >>/run/calls\\nexec /usr/bin/python3 \"$@\"\\n' >{COUNTING}; chmod 755 {COUNTING}"
 
 
-def test_a_deploy_calls_each_server_once_for_its_claim_and_once_a_rung(servers: Fleet) -> None:
-    """The image is there, as the claim tells. Nothing of the calls stays but what they were compiled to."""
+def test_a_deploy_starts_python_once_on_each_server(servers: Fleet) -> None:
+    """The image is there, as the claim tells, and what claimed climbs. All that stays is what was compiled."""
     _now, then = servers.even()
     for server in servers.servers:
         server.inside(f"{COUNTED}; rm -f /run/calls")
+    time.sleep(4)  # what an earlier job has left goes by itself
     left = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
     ran = servers.play("deploy.yml", then, inventory=servers.inventory("counting", ansible_python_interpreter=COUNTING))
     assert ran.code == 0, ran.said
     assert servers.answers() == [then] * 3
-    assert [server.inside("wc -l </run/calls").strip() for server in servers.servers] == ["4"] * 3
+    assert [server.inside("wc -l </run/calls").strip() for server in servers.servers] == ["1"] * 3
+    time.sleep(4)  # two seconds after the last call, and a turn
     now = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
     assert now == [{*names, "code"} for names in left]

@@ -139,8 +139,9 @@ class FakeEngine:
             raise EngineFailed(f"could not remove image {name}: a container uses it")
         self.server.apps.pop(name, None)
 
-    def replicas(self, service: str) -> tuple[Replica, ...]:
-        return tuple(b.replica() for b in self.boxes.values() if dict(b.spec.labels)[payload.SERVICE] == service)
+    def replicas(self, service: str, release: str = "") -> tuple[Replica, ...]:
+        found = (b.replica() for b in self.boxes.values() if dict(b.spec.labels)[payload.SERVICE] == service)
+        return tuple(r for r in found if release in ("", r.release))
 
     def create(self, spec: ReplicaSpec) -> str:
         if spec.container.image not in self.server.apps:

@@ -61,7 +61,8 @@ PURE = (
     ),
 )
 EFFECTS = {  # each with the guarded modules that are its own
-    "engine": ("docker", "requests", "urllib3"),
+    "engine": (),
+    "engine/library": ("docker", "urllib3"),
     "engine/host": (),
     "engine/watch": (),
     "buildx": ("subprocess", "threading"),
@@ -91,6 +92,7 @@ EFFECTS = {  # each with the guarded modules that are its own
     "locks": ("fcntl",),
     "machine": (),
     "mounted": (),
+    "forkserver": ("fcntl", "signal"),
     "line": ("fcntl", "signal"),
     "own_folder": (),
     "compiled": (),
@@ -144,7 +146,7 @@ STANDARD_PURE = set(
 GUARDED = set(  # one file each may have these; any other standard module is free in an effect
     "asyncio ctypes fcntl http multiprocessing random signal socket ssl subprocess threading urllib.request".split()
 )
-SHARED = ("own_folder",)  # an effect that others may use
+SHARED = ("own_folder", "forkserver")  # effects that others may use
 # What stands behind the modules: they alone construct effects.
 FACES = (
     "backing_module",
@@ -261,7 +263,7 @@ def inside_fault(other: str, name: str) -> str | None:
         fits = matches(other, WIRING[name])
         return None if fits else "only module.py knows the effects"
     if name in EFFECTS:
-        same = "/" in name and name.split("/")[0] == other.split("/")[0]
+        same = "/" in name + other and name.split("/")[0] == other.split("/")[0]
         return None if same or other in SHARED else "an effect imports pure files, and its own folder's"
     return "a pure file imports pure files"
 
@@ -374,7 +376,8 @@ def test_wrapper_and_collection_know_nothing_of_each_other() -> None:
         (f"{UTILS}.haproxy.control", "haproxy/proxy", True),
         (f"{UTILS}.haproxy.control", "haproxy/config", False),
         (f"{UTILS}.engine", "locks", False),
-        ("docker.errors", "engine", True),
+        ("docker.errors", "engine/library", True),
+        ("docker.errors", "engine", False),
         ("docker.errors", "module", False),
         ("subprocess.run", "buildx", True),
         ("subprocess.run", "engine", False),

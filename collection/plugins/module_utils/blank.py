@@ -20,7 +20,7 @@ class NoEngine:
         """An image by that name."""
         return Image(reference)
 
-    def replicas(self, service: str) -> tuple[Replica, ...]:
+    def replicas(self, service: str, release: str = "") -> tuple[Replica, ...]:
         """None."""
         return ()
 

@@ -4,7 +4,8 @@
 """How a long call speaks and listens: lines told into a folder, a stop read from it.
 
 The listener names the folder: it polls ``lines`` and ``result``, touches ``seen`` while it lives, and asks by
-``stop``; ``alive`` is locked as long as the work goes on. Without a name all of this is silent.
+``stop``; ``alive`` is locked as long as the work goes on. Through the pipe ``over`` a fork server's caller hears of the
+beginning and of the end. Without a name all of this is silent.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.forkserver import ASK, ForkServer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
 ASKED, ALONE = "asked", "alone"
-FILES = ("lines", "seen", "stop", "alive", "result", "result.part")
+FILES = ("lines", "seen", "stop", "alive", "result", "result.part", "over", ASK)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DAY = 86400.0
 MOST = 1024 * 1024  # bytes of lines: the folder may be in memory, and nobody reads on
@@ -75,31 +78,47 @@ class Line:
             return 0
 
 
-def served(asked: Mapping[str, Any] | None, work: Callable[[Line], None]) -> None:
+def served(
+    asked: Mapping[str, Any] | None,
+    work: Callable[[Line], None],
+    anew: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
     """Do a module's work as its caller asks: here and now, or in a session of its own.
 
     asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already). Nothing for here
-    and now.
+    and now. With server (a name) and rest (seconds) a fork server stays there, for which anew does what main does with
+    other options; what comes through it is forked, and stays where it is.
     """
     told = asked or {}
-    name = str(told.get("name") or "")
+    name, lease = str(told.get("name") or ""), float(told.get("lease") or 0)
     if not name:
         return work(Line())
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a line's folder")
-    folder = os.path.join(own_folder(), name)
+    folder = _place(name)
+    if told.get("forked"):
+        return work(Line(folder, lease))
     sweep(own_folder())
-    lease = float(told.get("lease") or 0)
-    return detach(folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")))
+    server, stay = str(told.get("server") or ""), None
+    if server and anew:
+        stay = partial(_stay, _place(server), float(told.get("rest") or 0), partial(_again, anew))
+    return detach(
+        folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")), stay
+    )
 
 
-def detach(folder: str, grace: float, work: Callable[[], None], stop: bool = False) -> None:
+def detach(
+    folder: str,
+    grace: float,
+    work: Callable[[], None],
+    stop: bool = False,
+    stay: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
+) -> None:
     """Do the work in a session of its own, print its result or where it will be; never returns.
 
     work prints its result to standard output and may end by SystemExit. Import all it needs before.
     Work that is over within the grace answers as if it had not been detached. The worker ends by
     SystemExit, the caller's process at once: what Ansible unpacked on the server is the worker's.
-    stop: whether it is asked to stop before it begins.
+    stop: whether it is asked to stop before it begins. stay: what the session does instead of the work, with the work
+    and with what lets go of its end.
     """
     _folder(folder)
     if stop:
@@ -115,10 +134,38 @@ def detach(folder: str, grace: float, work: Callable[[], None], stop: bool = Fal
     os.setsid()
     if os.fork():
         os._exit(0)
-    _move_in(folder)
-    os.write(tell, b".")
-    _finish(folder, work)
+
+    def here() -> None:
+        _move_in(folder)
+        os.write(tell, b".")
+        _finish(folder, work)
+
+    stay(here, partial(os.close, tell)) if stay else here()
     raise SystemExit(0)
+
+
+def _stay(
+    folder: str, rest: float, again: Callable[[dict[str, Any]], None], first: Callable[[], None], go: Callable[[], None]
+) -> None:
+    """Be a fork server, whose first fork does the work that is asked for; without one, do that."""
+    try:
+        server = ForkServer(folder, rest)
+    except OSError:  # as where an earlier call of the job has left one
+        return first()
+    server.fork(first)
+    go()
+    _leave()
+    return server.attend(again)
+
+
+def _again(anew: Callable[[Mapping[str, Any]], None], told: Mapping[str, Any]) -> None:
+    """A call that has come through the fork server: its caller has made the folder, and waits at the pipe in it."""
+    folder, args = _place(str(told["name"])), told["args"]
+    over = os.open(os.path.join(folder, "over"), os.O_RDWR | os.O_CLOEXEC)
+    _move_in(folder)
+    os.write(over, b".")
+    _finish(folder, lambda: anew({**args, "_line": {**args["_line"], "forked": True}}))
+    os.write(over, b".")
 
 
 def collect(folder: str) -> str:
@@ -143,6 +190,13 @@ def sweep(parent: str, now: Callable[[], float] = time.time, older: float = DAY)
     return ()
 
 
+def _place(name: str) -> str:
+    """The folder of this name; ValueError for what cannot be one."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a line's folder")
+    return os.path.join(own_folder(), name)
+
+
 def _folder(folder: str) -> None:
     made(os.path.dirname(folder))
     os.mkdir(folder, 0o700)
@@ -160,12 +214,15 @@ def _answer(folder: str, told: int, grace: float) -> str:
 
 def _move_in(folder: str) -> None:
     """Leave the caller's terminal behind, and hold the lock that says we are alive."""
-    null = os.open(os.devnull, os.O_RDWR)
-    out = os.open(os.path.join(folder, "result.part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for descriptor, standard in ((null, 0), (out, 1), (null, 2)):
-        os.dup2(descriptor, standard)
+    _leave(os.open(os.path.join(folder, "result.part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
     alive = os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(alive, fcntl.LOCK_EX)
+
+
+def _leave(out: int | None = None) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor, standard in ((null, 0), (null if out is None else out, 1), (null, 2)):
+        os.dup2(descriptor, standard)
 
 
 def _finish(folder: str, work: Callable[[], None]) -> None:

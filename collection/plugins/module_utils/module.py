@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
@@ -14,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import (
@@ -39,6 +41,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.choose import 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.crontab.table import Crontab
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine import SOCKET, DockerEngine
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.library import imported
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import EngineFailed
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.control import ProxyError
@@ -70,7 +73,17 @@ ANYWHERE = ("", "*", "0.0.0.0", "[::]", "::")
 
 def run_release(module: AnsibleModule) -> None:
     """Have a release climb; exit with its HostReport, or fail with it and the four sentences."""
-    served(module.params["_line"], partial(_climbed, module))
+    if (module.params["_line"] or {}).get("server"):
+        imported()
+    served(module.params["_line"], partial(_climbed, module), partial(_anew, module.argument_spec))
+
+
+def _anew(spec: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """The module with other options: all that Ansible adds to them is as in the first call."""
+    told = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]
+    kept = {name: value for name, value in told.items() if name.startswith("_ansible_")}
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": {**kept, **options}}).encode()
+    run_release(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 
 
 def _climbed(module: AnsibleModule, line: Line) -> None:

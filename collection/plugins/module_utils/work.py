@@ -71,9 +71,19 @@ class Work:
 
     # -- the one loop
 
-    def wait(self, step: Step, sample: Callable[[float], T], judge: Callable[[list[T]], Verdict], limit: float) -> str:
-        """Sample and judge until the verdict: '' when it passed, why not when the time is over; a failure is raised."""
-        began, turn, samples = self.fx.clock(), SHORT, []
+    def wait(
+        self,
+        step: Step,
+        sample: Callable[[float], T],
+        judge: Callable[[list[T]], Verdict],
+        limit: float,
+        near: Callable[[T], bool] = lambda sample: False,
+    ) -> str:
+        """Sample and judge until the verdict: '' when it passed, why not when the time is over; a failure is raised.
+
+        It looks more and more seldom, and often again from when a sample shows that the end is near.
+        """
+        began, turn, samples, late = self.fx.clock(), SHORT, [], False
         while True:
             self.heed(step)
             samples.append(sample(self.fx.clock() - began))
@@ -87,7 +97,8 @@ class Work:
             self.fx.tell(step.verb, verdict.why)
             self.counting.tick()
             self.fx.sleep(turn)
-            turn = min(LONG, turn * GROWTH)
+            turn = SHORT if near(samples[-1]) and not late else min(LONG, turn * GROWTH)
+            late = near(samples[-1])
 
     def failed(self, step: Step, cause: str, why: str) -> StepFailed:
         """The failure of a step, with its evidence."""
@@ -108,7 +119,7 @@ class Work:
 
     def group(self, step: Step) -> tuple[Replica, ...]:
         """The containers that the step is about."""
-        found = self.fx.engine.replicas(self.service.key)
+        found = self.fx.engine.replicas(self.service.key, step.release)
         mine = (step.release, step.slot, step.process)
         return tuple(r for r in found if (r.release, r.slot, r.process) == mine)
 

@@ -26,7 +26,11 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible.vars.clean import remove_internal_keys
 
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, Forked
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
+
 GRACE, LEASE, SPARE = 1.0, 30.0, 5.0  # seconds
+REST, LAST = 60.0, 2.0  # seconds that a fork server waits for a call: between those of a job, and after the last
 ALL = -1.0  # a grace
 STOP = "STACKSWAP_STOP"
 PROGRESS = "progress: "
@@ -39,7 +43,7 @@ POLL = (
     "flock -n alive true && [ ! -e result ] && exit 4; "
     "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
     'e=; [ -e result ] && e={end}; tail -n +{next} lines 2>/dev/null; echo "$e"; [ "$e" ] || exit 0; '
-    "cat result && rm -f lines seen stop alive result && cd .. && rmdir {folder}"
+    "cat result && rm -f lines seen stop alive over result && cd .. && rmdir {folder}"
 )
 END = "end"
 ENDS = {
@@ -48,15 +52,18 @@ ENDS = {
 }
 
 
-def followed(action: Any, args: Mapping[str, Any], variables: Any, grace: float = GRACE) -> dict[str, Any]:
+def followed(
+    action: Any, args: Mapping[str, Any], variables: Any, grace: float = GRACE, more: bool = False
+) -> dict[str, Any]:
     """The result of the action's module, called with these options. What is only foreseen takes no time.
 
     grace: how soon it must be over to have its result alone fetched; with ALL its lines are shown however short it is.
+    more: whether other calls of this module in this run are to come, for which a fork server is left.
     """
     name = action._task.action
     if action._task.check_mode:
         return dict(action._execute_module(module_name=name, module_args=dict(args), task_vars=variables))
-    listener = Listener(action, dict(args), variables, grace)
+    listener = Listener(action, dict(args), variables, grace, REST if more else LAST)
     with listener.signals():
         got = listener.call()
         return listener.follow(str(got["detached"])) if got.get("detached") else got
@@ -65,16 +72,26 @@ def followed(action: Any, args: Mapping[str, Any], variables: Any, grace: float 
 class Listener:
     """One call, and what is heard of it."""
 
-    def __init__(self, action: Any, args: dict[str, Any], variables: Any, grace: float = GRACE) -> None:
-        self._action, self._args, self._variables, self._grace = action, args, variables, grace
+    def __init__(self, action: Any, args: dict[str, Any], variables: Any, grace: float, rest: float) -> None:
+        self._action, self._args, self._variables, self._grace, self._rest = action, args, variables, grace, rest
         job = re.sub("[^A-Za-z0-9]+", "-", str(args.get("job") or "call")).strip("-")
         self._name = f"{job}-{uuid.uuid4().hex[:8]}"
         self._host = str(action._task.delegate_to or variables["inventory_hostname"])
         self._signaled, self._parent, self._at = False, os.getppid(), 0
+        self._forked = Forked(action, self._host)
 
     def call(self) -> dict[str, Any]:
-        """The module's result, or the folder in which it goes on."""
-        return self._execute({"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked()})
+        """The module's result, or the folder in which it goes on: through a fork server where there is one."""
+        line = {"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked(), "rest": self._rest}
+        code, text = self._forked.call(self._args, line)
+        if code != NONE:
+            return self._told(code, text)
+        if self._rest == LAST:
+            return self._execute(line)
+        opened(self._action, self._args, self._variables)
+        got = self._execute({**line, "server": self._forked.name})
+        self._forked.left()
+        return got
 
     def follow(self, folder: str) -> dict[str, Any]:
         """Poll until there is a result."""
@@ -90,7 +107,7 @@ class Listener:
                 continue
             heard, told = time.monotonic(), told or ask
             if code:
-                return {"failed": True, "changed": False, "msg": ENDS.get(code) or f"the poll failed: {text.strip()}"}
+                return _ended(code, text)
             result = self._lines(text)
             if result is not None:
                 return parsed(self._action, result)
@@ -120,6 +137,14 @@ class Listener:
         name = self._action._task.action
         return dict(self._action._execute_module(module_name=name, module_args=args, task_vars=self._variables))
 
+    def _told(self, code: int, text: str) -> dict[str, Any]:
+        """What a fork server has answered."""
+        if code == LOST:
+            raise AnsibleConnectionFailure("the connection is lost")
+        if code:
+            return _ended(code, text)
+        return {"detached": text.strip()} if text.startswith("/") else parsed(self._action, text)
+
     def _poll(self, folder: str, ask: bool) -> tuple[int, str]:
         words = {"folder": shlex.quote(folder), "at": self._at, "next": self._at + 1, "end": END}
         got = self._action._low_level_execute_command(POLL.format(stop="true > stop; " if ask else "", **words))
@@ -148,6 +173,10 @@ class Listener:
             Display().display(PROGRESS + json.dumps(told))
         else:
             Display().display(spoken(told))
+
+
+def _ended(code: int, text: str) -> dict[str, Any]:
+    return {"failed": True, "changed": False, "msg": ENDS.get(code) or f"the poll failed: {text.strip()}"}
 
 
 def parsed(action: Any, text: str) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 # Copyright: (c) stackswap contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server's Docker engine, one verb a call, and the only file that imports Docker's library.
-
-The library is imported when an engine is made: this file costs nothing where Docker is not.
-"""
+"""A server's Docker engine, one verb a call."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ from typing import Any, BinaryIO
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import payload
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Ran, ReplicaSpec
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine.library import library, transport
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.engine_errors import (
     ContainerMissing,
-    EngineMissing,
     EngineTooOld,
     EngineUnreachable,
     LoadFailed,
@@ -44,16 +41,17 @@ class DockerEngine:
     """The engine at this address; without one, where DOCKER_HOST says, else the server's own."""
 
     def __init__(self, base_url: str | None = None, timeout: int = 60) -> None:
-        docker = _library()
+        docker = library()
         self._refused = docker.errors.APIError
         self._needs_length = int(docker.__version__.split(".")[0]) < 7
-        self._broken = (docker.errors.DockerException, OSError, *_transport())
+        self._broken = (docker.errors.DockerException, OSError, *transport())
         asked = {"base_url": base_url} if base_url else docker.utils.kwargs_from_env()
         self._address = asked.get("base_url") or os.environ.get("DOCKER_HOST") or SOCKET
         try:
             self._client = docker.APIClient(version="auto", timeout=timeout, **asked)
         except self._broken as error:
             raise unreachable(self._address, str(error)) from error
+        self._client.trust_env = not self.local  # no proxy of the environment leads to a socket: none is looked for
         self._refuse_old(self._client.api_version)
 
     # -- images
@@ -146,11 +144,11 @@ class DockerEngine:
 
     # -- replicas
 
-    def replicas(self, service: str) -> tuple[Replica, ...]:
-        """The containers of a service in all states, by name."""
-        wanted = {"label": f"{payload.SERVICE}={service}"}
+    def replicas(self, service: str, release: str = "") -> tuple[Replica, ...]:
+        """The containers of a service, or of one release of it, in all states, by name."""
+        wanted = [f"{payload.SERVICE}={service}", *([f"{payload.RELEASE}={release}"] if release else [])]
         with self._asking(f"list the containers of {service}"):
-            listed = self._client.containers(all=True, filters=wanted)
+            listed = self._client.containers(all=True, filters={"label": wanted})
         look = self._client.inspect_container
         documents = [self._inspected(look, one["Id"], "look at container") for one in listed]
         found = [payload.replica_of(document) for document in documents if document]
@@ -384,25 +382,3 @@ def _stream(archive: str | BinaryIO, spooled: bool) -> Iterator[BinaryIO]:
             shutil.copyfileobj(pipe, archive)
             archive.seek(0)
         yield archive
-
-
-def _library() -> Any:
-    """Docker's Python library, if it is one that can speak to an engine."""
-    advice = "install python3-docker, or docker with pip, for the Python that Ansible uses there"
-    try:
-        import docker  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise EngineMissing(f"no Python library for Docker ({error}): {advice}") from error
-    if not hasattr(docker, "APIClient"):
-        where = getattr(docker, "__path__", "?")
-        raise EngineMissing(f"the Python module docker at {where} is not Docker's: {advice}")
-    return docker
-
-
-def _transport() -> tuple[type[Exception], ...]:
-    """What the library's own transport raises in the middle of a stream."""
-    try:
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-    except ImportError:
-        return ()
-    return (HTTPError,)

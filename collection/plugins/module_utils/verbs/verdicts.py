@@ -42,7 +42,10 @@ def await_(work: Work, step: Step) -> None:
     def verdict(samples: list[health.Sample]) -> Verdict:
         return health.judge(samples, policy, expected, first[0])
 
-    why = work.wait(step, sample, verdict, policy.deadline + policy.min_healthy_time)
+    def near(taken: health.Sample) -> bool:
+        return bool(taken.answers) and all(health.well(answer, policy) for answer in taken.answers)
+
+    why = work.wait(step, sample, verdict, policy.deadline + policy.min_healthy_time, near)
     if why:
         late = f"was not healthy within {policy.deadline:g} s: {why}"
         raise work.failed(step, "candidate_unhealthy", late)

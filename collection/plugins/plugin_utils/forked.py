@@ -1,0 +1,68 @@
+# Copyright: (c) stackswap contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls through the fork server that a module's first call of this run has left on a server.
+
+There Python runs already, and all is imported (module_utils/forkserver.py): no module is sent, and none is started.
+The options go through the connection's pipe and a pipe of that server's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ansible import constants
+from ansible.module_utils.common import json as codec
+
+FOLDER = "stackswap-forked"
+NONE = 5  # the exit code where there is no fork server
+# The same folder as own_folder's. Where anything of it fails before the server has the call, there is none.
+CALL = (
+    'd=/run/stackswap; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
+    'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
+    "(umask 077; mkdir ../{call} && mkfifo ../{call}/over) 2>/dev/null || exit 5; {stop}"
+    "timeout 5 dd of=ask bs=64k conv=nocreat status=none 2>/dev/null || {{ rm -rf ../{call}; exit 5; }}; "
+    "cd ../{call} && "
+    '{{ [ "$(timeout 20 head -c 1)" ] || exit 4; timeout {grace} head -c 1 >/dev/null; }} <>over; '
+    "[ -e result ] || {{ pwd; exit 0; }}; "
+    "cat result && rm -f lines seen stop alive over result && cd .. && rmdir {call}"
+)
+
+
+class Forked:
+    """The fork server of an action's module on its server, in this run."""
+
+    def __init__(self, action: Any, host: str) -> None:
+        self._action = action
+        what = (platform.node(), constants.DEFAULT_LOCAL_TMP, host, action._task.action)
+        self.name = "server-" + hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+        self._mark = os.path.join(constants.DEFAULT_LOCAL_TMP, FOLDER, self.name)
+
+    def left(self) -> None:
+        """Remember that there may be one."""
+        os.makedirs(os.path.dirname(self._mark), mode=0o700, exist_ok=True)
+        with open(self._mark, "w"):
+            pass
+
+    def call(self, args: Mapping[str, Any], line: Mapping[str, Any]) -> tuple[int, str]:
+        """The exit code, and the result or the folder in which it goes on."""
+        if not os.path.exists(self._mark) or not self._action._is_pipelining_enabled("new"):
+            return NONE, ""
+        told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
+        words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}
+        command = CALL.format(stop=f"true > ../{words['call']}/stop; " if line["stop"] else "", **words)
+        got = self._action._low_level_execute_command(command, in_data=encoded(told))
+        return int(got["rc"]), str(got["stdout"]).replace("\r", "")
+
+
+def encoded(told: Mapping[str, Any]) -> bytes:
+    """As Ansible itself encodes a module's options."""
+    if hasattr(codec, "get_module_encoder"):
+        return json.dumps(told, cls=codec.get_module_encoder("legacy", codec.Direction.CONTROLLER_TO_MODULE)).encode()
+    return json.dumps(told, cls=codec.AnsibleJSONEncoder, vault_to_text=True).encode()  # before ansible-core 2.19
