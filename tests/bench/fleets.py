@@ -48,7 +48,7 @@ def measure(names: Sequence[str]) -> Iterator[Figure]:
 
 
 def sizes(stack: Fleet, first: int) -> tuple[dict[int, list[float]], list[float]]:
-    """The seconds for each size in turns, each time with settings that no server has live, and for the largest again."""
+    """The seconds for each size, in turns, with settings that no server has live; and for the largest again."""
     took: dict[int, list[float]] = {size: [] for size in SIZES}
     again: list[float] = []
     until = time.monotonic() + SECONDS
