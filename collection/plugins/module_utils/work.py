@@ -96,9 +96,10 @@ class Work:
                 return verdict.why
             self.fx.tell(step.verb, verdict.why)
             self.counting.tick()
+            before, late = late, near(samples[-1])
+            turn = SHORT if late and not before else turn
             self.fx.sleep(turn)
-            turn = SHORT if near(samples[-1]) and not late else min(LONG, turn * GROWTH)
-            late = near(samples[-1])
+            turn = min(LONG, turn * GROWTH)
 
     def failed(self, step: Step, cause: str, why: str) -> StepFailed:
         """The failure of a step, with its evidence."""
