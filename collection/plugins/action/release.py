@@ -20,7 +20,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import c
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import followed
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.piped import piped
 
-CLIMBING = ("claimed", "ready", "live")  # what a job calls for before it calls for more
+CLIMBING = ("claimed", "ready", "live")  # what a job asks for before it asks for more
 
 
 class ActionModule(ActionBase):
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
             told = fleet.refused(str(name), str(place), state, str(args.get("job") or ""), error.cause, error.what)
             return {"failed": True, "msg": untouched(error.what), "stackswap": told}
         piped(self._connection, task_vars)
-        return followed(self, args, task_vars, more=state in CLIMBING)
+        return followed(self, args, task_vars, more=state in CLIMBING and bool(args.get("job")))
 
 
 def _only(names: Sequence[str], attached: Any) -> dict[str, Any]:
