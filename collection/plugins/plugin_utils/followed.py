@@ -86,7 +86,7 @@ class Listener:
         code, text = self._forked.call(self._args, line)
         if code != NONE:
             return self._told(code, text)
-        if self._rest == LAST:
+        if self._rest == LAST or not self._forked.able:
             return self._execute(line)
         opened(self._action, self._args, self._variables)
         got = self._execute({**line, "server": self._forked.name})

@@ -44,6 +44,11 @@ class Forked:
         self.name = "server-" + hashlib.sha256(repr(what).encode()).hexdigest()[:32]
         self._mark = os.path.join(constants.DEFAULT_LOCAL_TMP, FOLDER, self.name)
 
+    @property
+    def able(self) -> bool:
+        """Whether the options can go through a pipe."""
+        return bool(self._action._is_pipelining_enabled("new"))
+
     def left(self) -> None:
         """Remember that there may be one."""
         os.makedirs(os.path.dirname(self._mark), mode=0o700, exist_ok=True)
@@ -52,7 +57,7 @@ class Forked:
 
     def call(self, args: Mapping[str, Any], line: Mapping[str, Any]) -> tuple[int, str]:
         """The exit code, and the result or the folder in which it goes on."""
-        if not os.path.exists(self._mark) or not self._action._is_pipelining_enabled("new"):
+        if not (self.able and os.path.exists(self._mark)):
             return NONE, ""
         told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
         words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}

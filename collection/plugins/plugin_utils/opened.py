@@ -20,7 +20,7 @@ def opened(action: Any, args: Mapping[str, Any], variables: Any) -> None:
 
     What keeps the connection from opening is raised as the call itself would.
     """
-    if action._connection.transport != KEPT or not action._is_pipelining_enabled("new"):
+    if action._connection.transport != KEPT:
         return
     faults: list[BaseException] = []
     thread = threading.Thread(target=_open, args=(action._connection, faults), daemon=True)
