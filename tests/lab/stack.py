@@ -84,7 +84,11 @@ class Stack:
             labels=(("stackswap.test", "1"),),
         )
         stack = cls(name, settings)
-        Setup(settings, HostEngine(), Locks(home).proxy).present()
+        try:
+            Setup(settings, HostEngine(), Locks(home).proxy).present()
+        except BaseException:
+            stack.close()
+            raise
         return stack
 
     def __enter__(self) -> Stack:
