@@ -155,22 +155,22 @@ def test_a_call_that_nobody_listens_to_any_more_goes_back_before_the_switch(site
     assert play.stdout
     assert any("web1: " in text and "healthy for less than" in text for text in play.stdout), "lines for people"
     os.killpg(play.pid, signal.SIGKILL)
-    for worker in group_of(play.pid):
+    for worker in group_of(play.pid, str(site.inventory)):
         os.kill(worker, signal.SIGKILL)
     play.wait()
     wait_for(lambda: site.idle() == ["1.1"], 60)
     assert site.serves() == "1.0"
 
 
-def group_of(session: int) -> list[int]:
-    """The processes that the play started in other sessions, and that poll for it."""
+def group_of(session: int, inventory: str) -> list[int]:
+    """The processes that the play of this inventory started in other sessions, and that poll for it."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if "playbooks/deploy.yml" in command and int(path.parent.name) != session:
+        if "playbooks/deploy.yml" in command and inventory in command and int(path.parent.name) != session:
             found.append(int(path.parent.name))
     return found
 
