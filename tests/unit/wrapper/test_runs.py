@@ -176,7 +176,8 @@ def waits(folder: Folder) -> bool:
 def test_a_terminal_that_is_closed_asks_the_job_to_stop(tmp_path: Path) -> None:
     """The server goes back and the report is whole, though there is nobody any more to read what is said."""
     near, far = os.openpty()
-    line = ["setsid", "--ctty", *words(tmp_path, "ladder", "-e", "how=asked", "-e", "seconds=40")]
+    heard = ["env", "--default-signal=HUP"]  # also where the tests themselves were started to outlive a terminal
+    line = [*heard, "setsid", "--ctty", *words(tmp_path, "ladder", "-e", "how=asked", "-e", "seconds=40")]
     running = subprocess.Popen(line, stdin=far, stdout=far, stderr=far)
     os.close(far)
     folder = until(tmp_path, waits)
