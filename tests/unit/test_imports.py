@@ -92,7 +92,7 @@ EFFECTS = {  # each with the guarded modules that are its own
     "locks": ("fcntl",),
     "machine": (),
     "mounted": (),
-    "forkserver": ("fcntl", "signal"),
+    "forkserver": ("fcntl",),
     "line": ("fcntl", "signal"),
     "own_folder": (),
     "compiled": (),

@@ -83,7 +83,7 @@ class Work:
 
         It looks more and more seldom, and often again from when a sample shows that the end is near.
         """
-        began, turn, samples, late = self.fx.clock(), SHORT, [], False
+        began, turn, samples, soon = self.fx.clock(), SHORT, [], False
         while True:
             self.heed(step)
             samples.append(sample(self.fx.clock() - began))
@@ -96,8 +96,8 @@ class Work:
                 return verdict.why
             self.fx.tell(step.verb, verdict.why)
             self.counting.tick()
-            before, late = late, near(samples[-1])
-            turn = SHORT if late and not before else turn
+            before, soon = soon, near(samples[-1])
+            turn = SHORT if soon and not before else turn
             self.fx.sleep(turn)
             turn = min(LONG, turn * GROWTH)
 

@@ -26,7 +26,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible.vars.clean import remove_internal_keys
 
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, Forked
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
 
 GRACE, LEASE, SPARE = 1.0, 30.0, 5.0  # seconds
@@ -43,7 +43,8 @@ POLL = (
     "flock -n alive true && [ ! -e result ] && exit 4; "
     "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
     'e=; [ -e result ] && e={end}; tail -n +{next} lines 2>/dev/null; echo "$e"; [ "$e" ] || exit 0; '
-    "cat result && rm -f lines seen stop alive over result && cd .. && rmdir {folder}"
+    + TAKE
+    + "{folder}"
 )
 END = "end"
 ENDS = {
@@ -63,7 +64,7 @@ def followed(
     name = action._task.action
     if action._task.check_mode:
         return dict(action._execute_module(module_name=name, module_args=dict(args), task_vars=variables))
-    listener = Listener(action, dict(args), variables, grace, REST if more else LAST)
+    listener = Listener(action, dict(args), variables, grace, more)
     with listener.signals():
         got = listener.call()
         return listener.follow(str(got["detached"])) if got.get("detached") else got
@@ -72,8 +73,8 @@ def followed(
 class Listener:
     """One call, and what is heard of it."""
 
-    def __init__(self, action: Any, args: dict[str, Any], variables: Any, grace: float, rest: float) -> None:
-        self._action, self._args, self._variables, self._grace, self._rest = action, args, variables, grace, rest
+    def __init__(self, action: Any, args: dict[str, Any], variables: Any, grace: float, more: bool) -> None:
+        self._action, self._args, self._variables, self._grace, self._more = action, args, variables, grace, more
         job = re.sub("[^A-Za-z0-9]+", "-", str(args.get("job") or "call")).strip("-")
         self._name = f"{job}-{uuid.uuid4().hex[:8]}"
         self._host = str(action._task.delegate_to or variables["inventory_hostname"])
@@ -82,11 +83,12 @@ class Listener:
 
     def call(self) -> dict[str, Any]:
         """The module's result, or the folder in which it goes on: through a fork server where there is one."""
-        line = {"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked(), "rest": self._rest}
+        line = {"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked()}
+        line["rest"] = REST if self._more else LAST
         code, text = self._forked.call(self._args, line)
         if code != NONE:
             return self._told(code, text)
-        if self._rest == LAST or not self._forked.able:
+        if not (self._more and self._forked.able):
             return self._execute(line)
         opened(self._action, self._args, self._variables)
         got = self._execute({**line, "server": self._forked.name})

@@ -22,6 +22,7 @@ from ansible.module_utils.common import json as codec
 
 FOLDER = "stackswap-forked"
 NONE = 5  # the exit code where there is no fork server
+TAKE = "cat result && rm -f lines seen stop alive over result && cd .. && rmdir "  # in a call's folder, which it names
 # The same folder as own_folder's. Where anything of it fails before the server has the call, there is none.
 CALL = (
     'd=/run/stackswap; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
@@ -30,8 +31,7 @@ CALL = (
     "timeout 5 dd of=ask bs=64k conv=nocreat status=none 2>/dev/null || {{ rm -rf ../{call}; exit 5; }}; "
     "cd ../{call} && "
     '{{ [ "$(timeout 20 head -c 1)" ] || exit 4; timeout {grace} head -c 1 >/dev/null; }} <>over; '
-    "[ -e result ] || {{ pwd; exit 0; }}; "
-    "cat result && rm -f lines seen stop alive over result && cd .. && rmdir {call}"
+    "[ -e result ] || {{ pwd; exit 0; }}; " + TAKE + "{call}"
 )
 
 
