@@ -10,6 +10,7 @@ locked as long as there is a server. It goes by itself when nobody has asked for
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import select
@@ -38,6 +39,7 @@ class ForkServer:
 
     def fork(self, do: Callable[[], None]) -> None:
         """Do this in a fork, whose end is waited for before the server goes."""
+        gc.freeze()  # a fork that looked for garbage in all this would copy it
         pid = os.fork()
         if pid:
             self._forks.add(pid)
