@@ -1,6 +1,9 @@
 """A thousand swaps under load: what is lost, what is cut, and what they cost those who wait the longest.
 
-It ends after STACKSWAP_BENCH_SECONDS (3600) or STACKSWAP_BENCH_SWAPS (1000), whichever comes first.
+They end after STACKSWAP_BENCH_SECONDS (3600) or STACKSWAP_BENCH_SWAPS (1000), whichever comes first.
+
+What swaps cost is measured twice. swap_p99 swaps as a service does that sets nothing, from the start of the candidate
+to the stop of the old release. swap_p99_bare waits for nothing, so that containers start and stop all the time.
 """
 
 from __future__ import annotations
@@ -12,14 +15,15 @@ from statistics import median
 from typing import Any
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.job import Result
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Bake, Health, Service
 from tests.bench import figure
 from tests.bench.figure import Figure, say
-from tests.bench.site import SETTINGS, SUBNET, quick, swap
+from tests.bench.site import NAME, SETTINGS, SUBNET, quick, swap
 from tests.lab.client import Load, peak
 from tests.lab.report import Report
 from tests.lab.stack import HOST, Stack
 
-NAMES = ("swap_loss_1000", "swap_p99")
+NAMES = ("swap_loss_1000", "swap_p99", "swap_p99_bare")
 SWAPS = int(os.environ.get("STACKSWAP_BENCH_SWAPS", "1000"))
 SECONDS = float(os.environ.get("STACKSWAP_BENCH_SECONDS", "3600"))
 ROUND, MOST = 20, 10_000_000  # swaps under one load, whose report stays small; requests that end it, which is a fault
@@ -32,7 +36,7 @@ CALM = 0.35  # of the peak: beyond half of it, two cores have none left for the 
 
 def measure(names: Sequence[str]) -> Iterator[Figure]:
     """Each on a stack of its own."""
-    for name, made in (("swap_loss_1000", loss), ("swap_p99", waits)):
+    for name, made in {"swap_loss_1000": loss, "swap_p99": usual, "swap_p99_bare": bare}.items():
         if name in names:
             with Stack.made(SUBNET) as stack:
                 yield made(stack)
@@ -103,9 +107,21 @@ def swaps(stack: Stack, service: Any, number: int, last: int, until: float) -> l
     return done
 
 
-def waits(stack: Stack) -> Figure:
+def usual(stack: Stack) -> Figure:
+    """With the waits that a service has by itself."""
+    service = stack.service(NAME, health=Health("http", "/health"), bake=Bake())
+    settings = {"bake": service.bake.seconds, "min_healthy_time": service.health.min_healthy_time}
+    return waits("swap_p99", stack, service, settings)
+
+
+def bare(stack: Stack) -> Figure:
+    """With nothing to wait for."""
+    return waits("swap_p99_bare", stack, quick(stack), SETTINGS)
+
+
+def waits(name: str, stack: Stack, service: Service, settings: dict[str, Any]) -> Figure:
     """The time that all but one in a hundred requests take, with swaps one after the other beside that without any."""
-    service, door, number = quick(stack), ("127.0.0.1", stack.port), 1
+    door, number = ("127.0.0.1", stack.port), 1
     swap(stack, service, 0)
     rate = CALM * peak(*door, HOST, seconds=5)
     steady, swapped = list[float](), list[float]()
@@ -119,10 +135,10 @@ def waits(stack: Stack) -> Figure:
                 number += 1
         report = load.report()
         swapped.append(report.p99_ms)
-        say(f"swap_p99: {steady[-1]:.1f} ms steady, {swapped[-1]:.1f} ms with swaps, lost {report.lost}")
+        say(f"{name}: {steady[-1]:.1f} ms steady, {swapped[-1]:.1f} ms with swaps, lost {report.lost}")
     ratios = [ours / theirs for ours, theirs in zip(swapped, steady, strict=True)]
-    told = {"rate": round(rate), "swaps": number - 1, "settings": SETTINGS}
+    told = {"rate": round(rate), "swaps": number - 1, "settings": settings}
     told |= {"least": figure.rounded(min(ratios)), "most": figure.rounded(max(ratios))}
     told |= {"steady_ms": figure.rounded(median(steady)), "with_swaps_ms": figure.rounded(median(swapped))}
     # of the medians: from round to round the steady time alone varies threefold
-    return Figure("swap_p99", median(swapped) / median(steady), "times steady", ROUNDS, goal=2, more=told)
+    return Figure(name, median(swapped) / median(steady), "times steady", ROUNDS, goal=2, more=told)

@@ -54,9 +54,9 @@ class Caller:
 
 
 @pytest.fixture(params=offered()[:1])
-def proxy(request, tmp_path) -> Iterator[Caller]:
+def proxy(request, tmp_path_factory) -> Iterator[Caller]:
     """The module for a server that has no proxy; all is taken away after."""
-    site = Site(request.param, tmp_path / "home")
+    site = Site(request.param, tmp_path_factory.mktemp("proxy") / "home")  # a name that leaves room for sockets
     try:
         yield Caller(site)
     finally:
@@ -111,12 +111,13 @@ def test_a_stopped_proxy_is_started_and_another_takes_over(proxy) -> None:
     assert proxy.site.answers()
 
 
-def test_another_home_or_a_stranger_of_our_name_is_refused(proxy, tmp_path) -> None:
+def test_another_home_or_a_stranger_of_our_name_is_refused(proxy) -> None:
     """Its services would be out of reach, and nobody told."""
     proxy()
-    refused = proxy(home=str(tmp_path / "elsewhere"), listen=["127.0.0.1:18097"])
+    elsewhere = Path(proxy.options["home"]).with_name("elsewhere")
+    refused = proxy(home=str(elsewhere), listen=["127.0.0.1:18097"])
     assert refused["cause"] == "bad_input" and proxy.options["container"] in refused["msg"]
-    assert not (tmp_path / "elsewhere").exists() and proxy.site.answers()
+    assert not elsewhere.exists() and proxy.site.answers()
 
 
 def test_a_taken_port_is_refused_with_its_owners_name(proxy) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.lab import engine
+from tests.lab import engine, images
+from tests.lab.client import Load
 from tests.lab.host import Host, hosts
+from tests.lab.stack import HOST
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -53,8 +55,8 @@ def play(folder: Path, servers: Mapping[str, Any], **variables: Any) -> Play:
     inventory = folder / "hosts.json"
     inventory.write_text(json.dumps({"all": {"children": {"stackswap": stack}}}))
 
-    def run(*words: str) -> Ran:
-        command = [PLAYBOOK, "-i", inventory, *words, "playbooks/setup.yml"]
+    def run(*words: str, book: str = "setup") -> Ran:
+        command = [PLAYBOOK, "-i", inventory, *words, f"playbooks/{book}.yml"]
         return Ran(subprocess.run(command, cwd=ROOT, capture_output=True, text=True))
 
     return run
@@ -64,11 +66,11 @@ def play(folder: Path, servers: Mapping[str, Any], **variables: Any) -> Play:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Play]:
+def here(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """This machine as a server, its proxy under names of the test's own."""
     engine.ready()
     names = dict.fromkeys(("container", "network"), f"stackswap-test-{os.getpid()}")
-    proxy = {"listen": ["127.0.0.1:18471"], "home": str(tmp_path / "home"), **names}
+    proxy = {"listen": ["127.0.0.1:18471"], "home": str(tmp_path_factory.mktemp("home")), **names}
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     labels = {"stackswap.test": "1"}
     settings = {**proxy, "subnet": "198.18.127.0/24", "labels": labels}
@@ -206,7 +208,7 @@ def test_7_a_shared_directory_keeps_its_mode(server: Host, over_ssh: Play) -> No
     assert server.run("stat -c %a /mnt/shared") == "2770"
 
 
-# -- a builder with an engine of its own
+# -- a server with the engine of its own release
 
 
 def ship(image: str, server: Host) -> None:
@@ -214,6 +216,40 @@ def ship(image: str, server: Host) -> None:
     saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
     way = ["ssh", "-i", str(server.key), *server.args, f"root@{server.address}", "docker load -q"]
     subprocess.run(way, stdin=saved.stdout, check=True, capture_output=True)
+
+
+SHOP = {
+    "image": "stackswap-test/app",
+    "port": 8080,
+    "routes": [{"host": HOST}],
+    "health": {"path": "/health", "min_healthy_time": 0.2},
+    "bake": 0.5,
+}
+
+
+def test_the_engine_of_the_server_s_own_release_is_enough_and_loses_nothing(tmp_path: Path) -> None:
+    """Debian 12's is three years older than trixie's and has no buildx. Nothing of another release is added."""
+    with hosts(1) as (server,):
+        settings = {"stackswap_engine_source": "distribution", "stackswap_services": {"shop": SHOP}}
+        run = play(tmp_path, {server.name: server.hostvars}, **settings)
+        first, second = run(), run()
+        assert first.code == 0, first.said
+        assert (second.code, second.changed) == (0, 0), second.said
+        assert "trixie" not in server.run("apt-cache policy docker.io")
+        assert "absent" in server.run(f"test -e {PIN} || echo absent")
+        for version in ("1.0", "1.1"):
+            ship(images.app(version), server)
+        deployed = run("-e", "stackswap_service=shop stackswap_version=1.0", book="deploy")
+        assert deployed.code == 0, deployed.said
+        with Load(server.address, 80, host=HOST, rate=50, seconds=600, websocket=True) as load:
+            swapped = run("-e", "stackswap_service=shop stackswap_version=1.1", book="deploy")
+            back = run("-e", "stackswap_service=shop", book="rollback")
+        assert (swapped.code, back.code) == (0, 0), swapped.said + back.said
+        report = load.report()
+        assert report.lost == 0 and set(report.versions) == {"1.0", "1.1"}, report
+
+
+# -- a builder with an engine of its own
 
 
 def test_a_builder_gets_buildx_beside_an_older_engine_that_goes_on(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from tests.lab import images
+from tests.lab.alone import alone
 from tests.lab.building import build, context, exists
 
 WITHIN = 20
@@ -65,6 +66,7 @@ LABEL {STAND_IN}="php, node and nginx on Debian"
 """
 
 
+@alone("runtimes")
 def stand_in() -> str:
     """Make the one image that stands for all of them but Python's; its tag is its content's."""
     files = {"Dockerfile": FILE, "apache2-foreground": START, "docker-php-ext-install": EXTENSIONS}

@@ -7,11 +7,14 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.lab.alone import alone
+
 BUILD = Path(__file__).parents[2] / ".build" / "cores"
 OWN = ".".join(version("ansible-core").split(".")[:2])
 CORES = sorted({"2.18", "2.19", OWN})  # the oldest that is promised, one between, the newest for this Python
 
 
+@alone("cores")
 def commands(core: str) -> Path:
     """Return the folder of a release's commands; the checkout's own where it is that one."""
     if core == OWN:

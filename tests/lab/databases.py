@@ -7,6 +7,7 @@ and any later one takes the volume as it is. Redis has nothing to fill.
 from __future__ import annotations
 
 from tests.lab import images
+from tests.lab.alone import alone
 from tests.lab.building import build, context, exists, tagged
 
 PACKAGES = ("postgresql", "mariadb-server", "redis-server")
@@ -64,6 +65,7 @@ SERVERS = {
 }
 
 
+@alone("databases")
 def base() -> str:
     """Make the image that has all their programs, and their clients for an application."""
     tag = tagged("databases", FILE)

@@ -11,11 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.lab.alone import alone
+
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 TARGET = "$(CREATED_BY)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
 NO_DOCS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
+@alone("packages")
 def need(package: str, program: str) -> None:
     """Install a package with apt-get unless its program is there."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"

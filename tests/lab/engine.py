@@ -9,10 +9,13 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from tests.lab.alone import alone
+
 ROOT = Path(__file__).parents[2]
 ROLE = {"name": "stackswap.bluegreen.stackswap", "tasks_from": "setup_builder"}
 
 
+@alone("engine")
 def ready() -> docker.APIClient:
     """Return a client of the engine that answers and builds, running the product's setup if none does."""
     client = answering()

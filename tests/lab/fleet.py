@@ -27,6 +27,7 @@ from typing import Any
 
 from tests.contract import proxies
 from tests.lab import host, images
+from tests.lab.alone import alone
 from tests.lab.building import tagged
 from tests.lab.engines import FOLDER, PATH, PROGRAMS, Engine, answers, program
 from tests.lab.host import hosts
@@ -79,6 +80,7 @@ CMD ["sh", "/engine.sh"]
 IMAGE = tagged("server", host.BARE, ENGINE, DAEMON, DOCKERFILE)
 
 
+@alone("server")
 def image() -> str:
     """Make the image of a server that has all that setup installs but the engine's programs."""
     if images.exists(IMAGE):

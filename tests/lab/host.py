@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.lab import debian, images
+from tests.lab.alone import alone
 from tests.lab.building import tagged
 
 PACKAGES = ("openssh-server", "sudo", "ca-certificates", "iproute2", "procps")
@@ -101,6 +102,7 @@ class Host:
         raise RuntimeError(f"{self.name} does not answer over SSH: {logs}")
 
 
+@alone("host")
 def image() -> str:
     """Make the image of a bare server: minimal Debian, sshd, and `ops` who may become root."""
     if images.exists(BARE):

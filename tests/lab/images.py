@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from tests.lab import debian
+from tests.lab.alone import alone
 from tests.lab.building import LABEL, build, context, docker, exists
 
 BUSYBOX = "stackswap-test/busybox:1"
@@ -57,6 +58,7 @@ CMD ["python3", "-u", "/app/app.py"]
 """
 
 
+@alone("busybox")
 def busybox() -> str:
     """Make an image of the static busybox and a link for each of its applets."""
     if exists(BUSYBOX):
@@ -76,6 +78,7 @@ def busybox() -> str:
     return build(BUSYBOX, context(files, links, {"tmp": 0o1777, "root": 0o700}))
 
 
+@alone("python")
 def python() -> str:
     """Make a Debian image with python3, pip and venv, in which pip trusts what this machine trusts.
 
@@ -94,6 +97,7 @@ def python() -> str:
     return PYTHON
 
 
+@alone("light")
 def light() -> str:
     """Make the base of the test application: busybox and Python's interpreter with its library."""
     if exists(LIGHT):

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Everything: what reads the code beside what needs no engine, then all on the real engine. Each runs to its end.
+# Everything: what reads the code behind, with what is left of the processor, and all tests, in lanes side by side, for
+# those of the real engine wait more than they work. A module's tests stay in one lane; those that take long begin.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p .build
 failed=()
 
-tests/lab/lint.sh >.build/lint.log 2>&1 &
+nice -n 19 tests/lab/lint.sh >.build/lint.log 2>&1 &
 lint=$!
-.venv/bin/pytest tests/unit || failed+=(unit)
+.venv/bin/pytest -n "${LANES:-4}" --dist loadfile --no-loadscope-reorder \
+    tests/fleet tests/integration tests/mutants tests/contract tests/unit || failed+=(tests)
 wait "$lint" || failed+=(lint)
 cat .build/lint.log
-.venv/bin/pytest tests/contract tests/integration tests/fleet tests/mutants || failed+=(engine)
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "test: failed: ${failed[*]}"

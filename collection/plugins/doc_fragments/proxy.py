@@ -91,7 +91,8 @@ options:
         type: raw
       home:
         description:
-          - The folder on the server for all that stackswap keeps there, for root alone.
+          - The folder on the server for all that stackswap keeps there, for root alone. At most 70 bytes, for the
+            paths of the sockets below it.
           - Defaults to V(/var/lib/stackswap).
         type: raw
       container:

@@ -55,6 +55,18 @@ object_name = matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits and _ . -
 inside_path = matching(r"/[^\n\r\0]*", "an absolute path in the container, beginning with /")
 
 
+LONGEST_HOME = 70  # bytes: of a socket's path HAProxy takes 97, and home stands before /proxy/run/NUMBER/master.sock
+
+
+def home(value: Any) -> str:
+    """The folder of all that is kept on a server."""
+    found = str(absolute_path(value))
+    length = len(found.encode())
+    if length > LONGEST_HOME:
+        raise Wrong(f"must be at most {LONGEST_HOME} bytes long, for the sockets below it, not {length}")
+    return found
+
+
 def version(value: Any) -> str:
     """A version. Quotes around it fall off: in a survey of AWX, they alone keep 1.10 from being read as a number."""
     quoted = re.fullmatch(r"""(["'])(.*)\1""", value) if isinstance(value, str) else None

@@ -374,7 +374,7 @@ PROXY = {
     "maxconn": _number(1, 1_000_000),
     "subnet": _text(),
     "image": _text(forms.image),
-    "home": _text(forms.absolute_path),
+    "home": _text(forms.home),
     "container": _text(forms.object_name),
     "network": _text(forms.object_name),
     "labels": _pairs(forms.some),

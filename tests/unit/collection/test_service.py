@@ -609,6 +609,13 @@ def test_settings_of_the_proxy_that_are_unknown_are_refused() -> None:
         service.parse_proxy({"lisen": [80]})
 
 
+def test_a_home_whose_sockets_would_have_too_long_paths_is_refused() -> None:
+    """HAProxy would say so only when it reads its configuration."""
+    assert service.parse_proxy({"home": "/" + "h" * 69})["home"]
+    with pytest.raises(BadInput, match=r"stackswap_proxy\.home must be at most 70 bytes long, .*, not 71"):
+        service.parse_proxy({"home": "/" + "h" * 70})
+
+
 # -- releases -------------------------------------------------------------------------------------
 
 
