@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from tests.lab import engine
+
+FLEET = Path(__file__).parent / "fleet"
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Where tests run in lanes, a module's stay together, and all fleets: several at once leave no core."""
+    for item in items:
+        lane = FLEET if FLEET in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(lane)))
 
 
 @pytest.hookimpl(tryfirst=True)

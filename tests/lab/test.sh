@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything: what reads the code behind, with what is left of the processor, and all tests, in lanes side by side, for
-# those of the real engine wait more than they work. A module's tests stay in one lane; those that take long begin.
+# those of the real engine wait more than they work. What takes long begins; tests/conftest.py says what stays together.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p .build
@@ -8,7 +8,7 @@ failed=()
 
 nice -n 19 tests/lab/lint.sh >.build/lint.log 2>&1 &
 lint=$!
-.venv/bin/pytest -n "${LANES:-4}" --dist loadfile --no-loadscope-reorder \
+.venv/bin/pytest -n "${LANES:-4}" --dist loadgroup --no-loadscope-reorder \
     tests/fleet tests/integration tests/mutants tests/contract tests/unit || failed+=(tests)
 wait "$lint" || failed+=(lint)
 cat .build/lint.log
