@@ -13,6 +13,7 @@ from tests.lab import engine
 FLEET = Path(__file__).parent / "fleet"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Where tests run in lanes, a module's stay together, and all fleets: several at once leave no core."""
     for item in items:
