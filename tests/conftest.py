@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab import engine
 
-FLEET = Path(__file__).parent / "fleet"
+FLEET = "tests/fleet"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Where tests run in lanes, a module's stay together, and all fleets: several at once leave no core."""
-    for item in items:
-        lane = FLEET if FLEET in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(lane)))
+class Lanes(LoadScopeScheduling):
+    """Where tests run in lanes, a module's stay together, and all fleets: several at once leave no core to anybody."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return FLEET if module.startswith(f"{FLEET}/") else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Lanes:
+    """Deal them out so."""
+    return Lanes(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,7 @@ failed=()
 
 nice -n 19 tests/lab/lint.sh >.build/lint.log 2>&1 &
 lint=$!
-.venv/bin/pytest -n "${LANES:-4}" --dist loadgroup --no-loadscope-reorder \
+.venv/bin/pytest -n "${LANES:-4}" --dist loadscope --no-loadscope-reorder \
     tests/fleet tests/integration tests/mutants tests/contract tests/unit || failed+=(tests)
 wait "$lint" || failed+=(lint)
 cat .build/lint.log
