@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Everything: what reads the code behind, with what is left of the processor, and all tests, in lanes side by side, for
-# those of the real engine wait more than they work. What takes long begins; tests/conftest.py says what stays together.
+# Everything: what reads the code beside what needs no engine, then all on the real engine. Each runs to its end.
+# Tests on the engine wait as long as they work, so three lanes of them leave two cores little to do: more disturb.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p .build
 failed=()
 
-nice -n 19 tests/lab/lint.sh >.build/lint.log 2>&1 &
+tests/lab/lint.sh >.build/lint.log 2>&1 &
 lint=$!
-.venv/bin/pytest -n "${LANES:-4}" --dist loadscope --no-loadscope-reorder \
-    tests/fleet tests/integration tests/mutants tests/contract tests/unit || failed+=(tests)
+.venv/bin/pytest tests/unit || failed+=(unit)
 wait "$lint" || failed+=(lint)
 cat .build/lint.log
+.venv/bin/pytest -n 3 --dist loadscope tests/contract tests/integration tests/fleet tests/mutants || failed+=(engine)
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "test: failed: ${failed[*]}"
