@@ -107,10 +107,10 @@ def play(folder: Path, *options: dict[str, Any], words: Sequence[str] = ()) -> l
 # -- check mode
 
 
-def test_a_check_of_a_bare_server_is_the_whole_plan_in_order(tmp_path: Path) -> None:
+def test_a_check_of_a_bare_server_is_the_whole_plan_in_order(tmp_path: Path, tmp_path_factory) -> None:
     """With no engine, or with one and no proxy: every step is told, and not even a folder is made."""
     images.app("1.0")
-    home = tmp_path / "home"
+    home = tmp_path_factory.mktemp("bare") / "home"
     proxy = {"home": str(home), "container": "stackswap-test-none", "network": "stackswap-test-none"}
     here = {**asked(proxy=proxy, secrets={"KEY": MARKER}), "check": True}
     for ran in play(tmp_path, here, {**here, "docker_host": NOWHERE}, words=("--diff",)):

@@ -126,9 +126,15 @@ def every(tasks: list[Any]) -> Iterator[Any]:
 # -- a server without an engine
 
 
-def test_a_deploy_to_a_server_without_an_engine_says_what_to_do(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not there, with a name that leaves room for the sockets below it."""
+    return tmp_path_factory.mktemp("bare") / "home"
+
+
+def test_a_deploy_to_a_server_without_an_engine_says_what_to_do(home: Path, tmp_path: Path) -> None:
     """The address that was tried, that nothing was changed, and which job installs one."""
-    bare = {"home": str(tmp_path / "home"), "container": NAME, "network": NAME}
+    bare = {"home": str(home), "container": NAME, "network": NAME}
     plays = Plays(
         tmp_path,
         {"stackswap": {"hosts": {"web1": LOCAL}}},
@@ -140,15 +146,15 @@ def test_a_deploy_to_a_server_without_an_engine_says_what_to_do(tmp_path: Path) 
     assert code != 0
     assert "NOT switched" in said and f"{tmp_path}/nobody.sock" in said, said
     assert "Now: this call has changed nothing" in said and "stackswap setup" in said, said
-    assert not (tmp_path / "home" / "services").exists()
+    assert not (home / "services").exists()
 
 
 @pytest.mark.parametrize("play", ["deploy.yml", "build_and_deploy.yml"])
-def test_a_check_of_a_server_without_an_engine_prints_the_plan(play: str, tmp_path: Path) -> None:
+def test_a_check_of_a_server_without_an_engine_prints_the_plan(play: str, home: Path, tmp_path: Path) -> None:
     """All of it in its order, and changes nothing."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "Dockerfile").write_text("FROM busybox\n")
-    bare = {"home": str(tmp_path / "home"), "container": NAME, "network": NAME}
+    bare = {"home": str(home), "container": NAME, "network": NAME}
     service = {**SHOP, "source": {"path": str(tmp_path / "app")}}
     plays = Plays(
         tmp_path,
@@ -163,7 +169,7 @@ def test_a_check_of_a_server_without_an_engine_prints_the_plan(play: str, tmp_pa
     steps = ("register the service", "start shop 1.0.0", "await shop", "open the door", "keep", "route", "confirm")
     assert re.search(".*".join(steps), said), said
     assert "planned, and nothing done" in said
-    assert not (tmp_path / "home").exists()
+    assert not home.exists()
 
 
 def test_setup_refuses_an_engine_that_its_user_may_not_use(tmp_path: Path) -> None:
