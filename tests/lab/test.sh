@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything: what reads the code beside what needs no engine, then all on the real engine. Each runs to its end.
-# Tests on the engine wait as long as they work, so three lanes of them leave two cores little to do: more disturb.
+# Tests on the engine wait about as long as they work: three lanes of them fill two cores, more get in each other's way.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p .build
