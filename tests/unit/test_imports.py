@@ -23,7 +23,7 @@ PURE = (
     "agreement",
     "backing",
     *("guards", "last_line", "outcomes", "phases", "phases/*", "traffic"),
-    *("joining", "mounts", "document", "turns"),
+    *("joining", "mounts", "document", "turns", "calls"),
     *("persistent", "barrier", "attached", "baked", "counts", "history", "status", "selftest", "window", "pruned"),
     *("room", "spare", "standing"),
     *(

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, fleet, joining, turns
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import agreement, calls, fleet, joining, turns
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput, untouched
 
 
@@ -33,6 +33,8 @@ class ActionModule(ActionBase):
         if args.get("why"):
             args = {**args, "why": turns.taken_along(known, job, turn) or args["why"]}
         gate, differ = _folded(args, turns.gate_of(known, job, turn), among, results)
+        if args["rung"] == fleet.CLAIMED:
+            gate["images"] = calls.at_hand(job["services"][turn], gate["reports"])
         if args.get("built"):
             gate["built"] = {name: args["built"][name] for name in ("image", "notes") if name in args["built"]}
         gates = turns.approved(turns.passed(known, job, turn, gate), str(args.get("expect") or ""))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import fleet
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import calls, fleet
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import service as services
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError, untouched
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import clean
@@ -26,9 +26,11 @@ CLIMBING = ("claimed", "ready", "live")  # what a job asks for before it asks fo
 class ActionModule(ActionBase):
     """Only the service's options are touched; all else is the module's."""
 
+    follow_from = staticmethod(calls.options)
+
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        args = dict(self._task.args)
+        args = self._given(str(task_vars["inventory_hostname"]))
         name, state = args.get("name"), args.get("state", "settled")
         known, laid = {name: args.get("service")}, {name: args.pop("overrides", None) or {}}
         try:
@@ -43,6 +45,12 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": untouched(error.what), "stackswap": told}
         piped(self._connection, task_vars)
         return followed(self, args, task_vars, more=state in CLIMBING and bool(args.get("job")))
+
+    def _given(self, server: str) -> dict[str, Any]:
+        """The task's own options over those that follow from what was asked."""
+        args = dict(self._task.args)
+        asked, gate = args.pop("asked", None), args.pop("gate", None)
+        return {**self.follow_from(asked, gate or {}, server), **args} if asked else args
 
 
 def _only(names: Sequence[str], attached: Any) -> dict[str, Any]:

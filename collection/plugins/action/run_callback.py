@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 from ansible_collections.stackswap.bluegreen.plugins.action import release
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import calls
 
 
 class ActionModule(release.ActionModule):
     """The same service, the same refusals."""
+
+    follow_from = staticmethod(calls.callback_options)

@@ -24,6 +24,20 @@ options:
     default: 900
 """
 
+    TURN = r"""
+options:
+  asked:
+    description:
+      - What M(stackswap.bluegreen.preflight) has answered for the service. What is not given otherwise is taken from
+        it, such as O(name), O(version), O(job), and what the server has of the service.
+    type: dict
+  gate:
+    description:
+      - What M(stackswap.bluegreen.fleet_gate) has come to for the service by now. With O(asked), the image and the
+        release that are this server's in the job are taken from it.
+    type: dict
+"""
+
     LINE = r"""
 options:
   _line:

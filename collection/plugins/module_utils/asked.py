@@ -21,6 +21,14 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.source import 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.variables import VARIABLES, parse_variables
 
 BY_NAME = ("remove", "logs", "exec")
+MANNER = {  # of a job: what its calls on servers are given besides, by the names of the variables
+    "stackswap_wait_claim": "wait",
+    "stackswap_claim_seconds": "claim_seconds",
+    "stackswap_now": "now",
+    "stackswap_drill": "drill",
+    "stackswap_force": "force",
+    "stackswap_unmounted": "unmounted",
+}
 LOOKING = {"tail": 100, "follow": False, "previous": False, "process": ""}
 OF_SERVER = ("drain", "undrain")
 BUILDS = ("build", "build-and-deploy")
@@ -72,6 +80,7 @@ def asked(
     main, places = _places(definition, servers, str(known.get("stackswap_main") or ""), groups or {})
     return {
         "kind": kind,
+        **_called(kind, jobs),
         "places": _with_web(places) if kind == "maintenance" else places,
         "service": definition.service.name,
         "environment": definition.service.environment,
@@ -84,6 +93,13 @@ def asked(
         "maintenance": _maintenance(definition, jobs, inventory) if kind == "maintenance" else None,
         **{name: _files(jobs.get(f"stackswap_{name}", ()), inventory) for name in ("before", "after")},
     }
+
+
+def _called(kind: str, jobs: Mapping[str, Any]) -> dict[str, Any]:
+    """How the job's calls on servers are meant, whatever the job is called in the history."""
+    given = {option: jobs[name] for name, option in MANNER.items() if name in jobs}
+    manner = {option: list(one) if isinstance(one, tuple) else one for option, one in given.items()}
+    return {"rollback": kind == "rollback", "restart": kind == "restart", "manner": manner}
 
 
 def _places(

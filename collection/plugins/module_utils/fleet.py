@@ -27,6 +27,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.outcomes impor
 __all__ = [
     "AFTER",
     "BACK",
+    "CLAIMED",
     "CLIMBS",
     "DONE",
     "FAILED",
@@ -40,6 +41,7 @@ __all__ = [
     "UNKNOWN",
     "UNREACHABLE",
     "blank",
+    "brought",
     "ended",
     "folded",
     "merged",
@@ -54,6 +56,7 @@ DONE, FAILED, UNREACHABLE, MISSING = "done", "failed", "unreachable", "missing"
 CLIMBS = ("live", "settled", "absent")  # who is asked for these and not heard of may serve either
 TAKEN = ("claimed", "held", "superseded")  # another job's servers are in no budget: one job deploys everywhere
 AFTER = "after"  # what is folded when the job has ended
+CLAIMED = "claimed"  # who has claimed tells what it has
 FETCHED = "fetched"  # who has fetched tells which image it has
 LISTS = ("callbacks", "warnings", "drains", "notes")
 
@@ -107,7 +110,7 @@ def folded(
     gate["notes"] = {**(known.get("notes") or {}), **_noted(results)}
     gate["images"] = {**(known.get("images") or {}), **(_imaged(results) if rung == FETCHED else {})}
     came_to = rung if last and not bad else known.get("outcome") if rung == AFTER else ended(gate)
-    return {**gate, "scripts": scripts(reports), "outcome": came_to}
+    return {**gate, "scripts": scripts(reports), "brought": brought(gate["images"]), "outcome": came_to}
 
 
 def _climbs(rung: str, result: Mapping[str, Any] | None) -> bool:
@@ -136,6 +139,11 @@ def _imaged(results: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
 def scripts(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The callbacks that the image in question has, as the servers tell that have looked at it."""
     return sorted({name for report in reports.values() for name in (report.get("asked") or {}).get("scripts", ())})
+
+
+def brought(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The callbacks that the image for the job has, by the servers that have it."""
+    return sorted({name for image in images.values() for name in image.get("scripts", ())})
 
 
 def ended(gate: Mapping[str, Any]) -> str:

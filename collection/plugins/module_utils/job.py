@@ -178,11 +178,12 @@ def _locked(fx: Effects, service: Service, release: Release | None, order: Order
         calling = None if _proven(before, release, order) else order.calling
         work = Work(fx, service, release, order.state == "back", calling, declared, order.job)
         work.counting.begin(before.record)
-        error = _attempt(work, order, release, gated)
+        error = _attempt(work, order, release, gated, before.seen)
         if error is not None and order.state in ("ready", "live", "settled"):
             error = _take_back(work, service, release, error)
         _keep_count(work)
-        after, error = _look_after(fx, service, release, error)
+        idle = error is None and not work.done
+        after, error = (before, None) if idle else _look_after(fx, service, release, error)
         loss = work.counting.told() if order.has(WEB) else None
         counted = {"loss": {name: loss[name] for name in ("verdict", "lost", "requests")}} if loss else {}
         figures = {**work.figures, **counted}
@@ -262,12 +263,12 @@ def _look_after(
         return Look(Observed()), error
 
 
-def _attempt(work: Work, order: Order, release: Release | None, gated: bool) -> StackswapError | None:
-    """Plan and execute; where the world has moved, again; what ended it, or None."""
+def _attempt(work: Work, order: Order, release: Release | None, gated: bool, found: Observed) -> StackswapError | None:
+    """Plan on what was found and execute; where the world has moved, on what is there then; what ended it, or None."""
     moved: StackswapError | None = None
     for _try in range(TRIES):
         try:
-            seen = look(work.fx, work.service, release).seen
+            seen = look(work.fx, work.service, release).seen if moved else found
             plan = plan_of(order, seen, release, work.service, _later(work.service))
             if gated:
                 _refuse_rebuilt(plan, "start" if work.service.overlap else "make")

@@ -62,6 +62,7 @@ __all__ = [  # noqa: RUF022 - in the order of use
     "CALL_ARGUMENTS",
     "NAMED_ARGUMENTS",
     "INSIDE_ARGUMENTS",
+    "TURN_ARGUMENTS",
     "LOCAL",
     "Build",
     "Definition",
@@ -88,6 +89,7 @@ SERVICE_ARGUMENTS, RELEASE_ARGUMENTS = arguments.SERVICE, arguments.RELEASE
 JOB_ARGUMENTS, PROXY_ARGUMENTS, LINE_ARGUMENTS = arguments.JOB, arguments.PROXY, arguments.LINE
 SERVER_ARGUMENTS, CALL_ARGUMENTS = arguments.SERVER, arguments.CALL
 NAMED_ARGUMENTS, INSIDE_ARGUMENTS = arguments.NAMED, arguments.INSIDE
+TURN_ARGUMENTS = arguments.TURN
 
 SERVICES, OVERRIDES = "stackswap_services", "stackswap_overrides"
 BUILD = "stackswap.build"  # the label by which an image that was built here tells its build's id

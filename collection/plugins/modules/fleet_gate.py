@@ -98,7 +98,7 @@ services:
   returned: with O(turn)
   type: dict
 images:
-  description: The image that each server has for the job, once it was fetched.
+  description: The image that each server has for the job, as it claims or once it was fetched.
   returned: always
   type: dict
 fleet:
@@ -138,6 +138,11 @@ outcome:
   description: How the job ended, or would if it ended here. One of V(live), V(back) and V(failed).
   returned: always
   type: str
+brought:
+  description: The callbacks that the image for the job has, once servers have it.
+  returned: always
+  type: list
+  elements: str
 scripts:
   description: The callbacks that the image of the release has.
   returned: always

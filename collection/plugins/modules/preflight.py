@@ -119,6 +119,18 @@ build:
   description: How the image is built; null if it is not.
   returned: success
   type: dict
+rollback:
+  description: Whether it goes back to a release, whatever the job is called in the history.
+  returned: for a job that builds or starts something
+  type: bool
+restart:
+  description: Whether it starts what is live anew, whatever the job is called in the history.
+  returned: for a job that builds or starts something
+  type: bool
+manner:
+  description: Options of M(stackswap.bluegreen.release) that the job's variables give, such as C(now) and C(wait).
+  returned: for a job that builds or starts something
+  type: dict
 promote:
   description: Whether the job ends at ready (V(no)), begins there (V(only)), or does neither (V(yes)).
   returned: success

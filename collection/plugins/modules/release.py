@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - stackswap.bluegreen.service
   - stackswap.bluegreen.service.release
   - stackswap.bluegreen.job
+  - stackswap.bluegreen.job.turn
   - stackswap.bluegreen.proxy
   - stackswap.bluegreen.room
 options:
@@ -155,6 +156,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
     RELEASE_ARGUMENTS,
     SERVER_ARGUMENTS,
     SERVICE_ARGUMENTS,
+    TURN_ARGUMENTS,
 )
 
 
@@ -182,6 +184,7 @@ def main() -> None:
         "wait": {"type": "float", "default": 0},
         **SERVER_ARGUMENTS,
         "room": {"type": "raw"},
+        **TURN_ARGUMENTS,
         **LINE_ARGUMENTS,
     }
     run_release(AnsibleModule(argument_spec=spec, supports_check_mode=True))

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - stackswap.bluegreen.job.line
   - stackswap.bluegreen.service
   - stackswap.bluegreen.job
+  - stackswap.bluegreen.job.turn
   - stackswap.bluegreen.proxy
 options:
   moment:
@@ -118,6 +119,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.service import
     PROXY_ARGUMENTS,
     SERVER_ARGUMENTS,
     SERVICE_ARGUMENTS,
+    TURN_ARGUMENTS,
 )
 
 
@@ -140,6 +142,7 @@ def main() -> None:
         "holder": {"type": "raw"},
         "wait": {"type": "float", "default": 0},
         **SERVER_ARGUMENTS,
+        **TURN_ARGUMENTS,
         **LINE_ARGUMENTS,
     }
     run_callback(AnsibleModule(argument_spec=spec, supports_check_mode=True))

@@ -29,7 +29,7 @@ from ansible.vars.clean import remove_internal_keys
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
 
-GRACE, LEASE, SPARE = 1.0, 30.0, 5.0  # seconds
+GRACE, LEASE, SPARE = 2.0, 30.0, 5.0  # seconds
 REST, LAST = 60.0, 2.0  # seconds that a fork server waits for a call: between those of a job, and after the last
 ALL = -1.0  # a grace
 STOP = "STACKSWAP_STOP"
@@ -90,7 +90,8 @@ class Listener:
             return self._told(code, text)
         if not (self._more and self._forked.able):
             return self._execute(line)
-        opened(self._action, self._args, self._variables)
+        if self._forked.first:
+            opened(self._action, self._args, self._variables)
         got = self._execute({**line, "server": self._forked.name})
         self._forked.left()
         return got

@@ -49,6 +49,11 @@ class Forked:
         """Whether the options can go through a pipe."""
         return bool(self._action._is_pipelining_enabled("new"))
 
+    @property
+    def first(self) -> bool:
+        """Whether no call of this run has left one on any server: what is to be sent has not been put together yet."""
+        return not os.path.exists(os.path.dirname(self._mark))
+
     def left(self) -> None:
         """Remember that there may be one."""
         os.makedirs(os.path.dirname(self._mark), mode=0o700, exist_ok=True)

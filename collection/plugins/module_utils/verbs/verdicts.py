@@ -59,9 +59,10 @@ def _patience(work: Work, step: Step) -> tuple[Health, bool]:
 
     One that is gone back to was judged well before: it has its own time.
     """
+    view = work.fx.proxy.view(work.service.key)
     if work.release is None or step.release != work.release.name:
-        return work.look().view.backends[step.slot].health, False
-    wanted, held = work.release.health, work.look().view.held
+        return view.backends[step.slot].health, False
+    wanted, held = work.release.health, view.held
     left = held - work.fx.now() if held > 0 else wanted.deadline
     return replace(wanted, deadline=round(max(SHORTEST, min(wanted.deadline, left)), 1)), True
 
@@ -107,7 +108,8 @@ def watch(work: Work, step: Step) -> None:
 
     With a share of the traffic, as with all of it.
     """
-    backend, policy, counting = work.look().view.backends[step.slot], _policy(work, step), work.counting
+    backend = work.fx.proxy.view(work.service.key).backends[step.slot]
+    policy, counting = _policy(work, step), work.counting
     counting.probe()
     if work.started and work.started != starts(work.group(step)):
         raise work.failed(step, "bake_failed", "ended and was started again since it went live")
