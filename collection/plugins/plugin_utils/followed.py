@@ -26,7 +26,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible.vars.clean import remove_internal_keys
 
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked, heard
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
 
 GRACE, LEASE, SPARE = 2.0, 30.0, 5.0  # seconds
@@ -34,7 +34,7 @@ REST, LAST = 60.0, 2.0  # seconds that a fork server waits for a call: between t
 ALL = -1.0  # a grace
 STOP = "STACKSWAP_STOP"
 PROGRESS = "progress: "
-GONE, DEAD, LOST = 3, 4, 255  # exit codes of a poll: no folder, no worker; and of ssh without a connection
+GONE, DEAD = 3, 4  # exit codes of a poll: no folder, no worker
 # One turn: say that somebody listens, wait a second at most for a line more, print what is new; at the end the result
 # too, whose folder goes.
 POLL = (
@@ -142,18 +142,13 @@ class Listener:
 
     def _told(self, code: int, text: str) -> dict[str, Any]:
         """What a fork server has answered."""
-        if code == LOST:
-            raise AnsibleConnectionFailure("the connection is lost")
         if code:
             return _ended(code, text)
         return {"detached": text.strip()} if text.startswith("/") else parsed(self._action, text)
 
     def _poll(self, folder: str, ask: bool) -> tuple[int, str]:
         words = {"folder": shlex.quote(folder), "at": self._at, "next": self._at + 1, "end": END}
-        got = self._action._low_level_execute_command(POLL.format(stop="true > stop; " if ask else "", **words))
-        if got["rc"] == LOST:
-            raise AnsibleConnectionFailure(got.get("stderr") or "the connection is lost")
-        return int(got["rc"]), str(got["stdout"]).replace("\r", "")
+        return heard(self._action._low_level_execute_command(POLL.format(stop="true > stop; " if ask else "", **words)))
 
     def _lines(self, text: str) -> str | None:
         """Show what is new; the result, if that was the end. A terminal may lie between: no line is taken by its bytes.

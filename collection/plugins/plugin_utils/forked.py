@@ -18,15 +18,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common import json as codec
 
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import IN_SHELL
+
 FOLDER = "stackswap-forked"
-NONE = 5  # the exit code where there is no fork server
+NONE, LOST = 5, 255  # the exit code where there is no fork server; and of ssh without a connection
 TAKE = "cat result && rm -f lines seen stop alive over result && cd .. && rmdir "  # in a call's folder, which it names
-# The same folder as own_folder's. Where anything of it fails before the server has the call, there is none.
+# In the folder $d. Where anything of it fails before the server has the call, there is none.
 CALL = (
-    'd=/run/stackswap; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
-    'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
+    IN_SHELL.replace("{", "{{").replace("}", "}}")
+    + 'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
     "(umask 077; mkdir ../{call} && mkfifo ../{call}/over) 2>/dev/null || exit 5; {stop}"
     "timeout 5 dd of=ask bs=64k conv=nocreat status=none 2>/dev/null || {{ rm -rf ../{call}; exit 5; }}; "
     "cd ../{call} && "
@@ -67,8 +70,14 @@ class Forked:
         told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
         words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}
         command = CALL.format(stop=f"true > ../{words['call']}/stop; " if line["stop"] else "", **words)
-        got = self._action._low_level_execute_command(command, in_data=encoded(told))
-        return int(got["rc"]), str(got["stdout"]).replace("\r", "")
+        return heard(self._action._low_level_execute_command(command, in_data=encoded(told)))
+
+
+def heard(got: Mapping[str, Any]) -> tuple[int, str]:
+    """The exit code of a shell's command and what it said; AnsibleConnectionFailure where the connection was lost."""
+    if got["rc"] == LOST:
+        raise AnsibleConnectionFailure(got.get("stderr") or "the connection is lost")
+    return int(got["rc"]), str(got["stdout"]).replace("\r", "")
 
 
 def encoded(told: Mapping[str, Any]) -> bytes:
