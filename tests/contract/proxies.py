@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.proxy 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.setup import Setup
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import Locks
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Health
-from tests.lab import images
+from tests.lab import debian, images
 from tests.lab.building import LABEL, docker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ ADDRESSES = {
     "green": (f"10.177.{THIRD}.21", f"10.177.{THIRD}.22"),
 }
 SERVICE = "test.door"
+NEWER = "forky"  # has the release of HAProxy that the official image calls lts
 
 # Answers its slot at /, is healthy at /health, and at /cgi-bin/ sleeps, fails, or tells what it was sent.
 SERVE = """mkdir -p /www/cgi-bin /www/health; echo {name} >/www/index.html; cd /www/cgi-bin
@@ -57,7 +59,7 @@ echo ok >/www/health/index.html; exec httpd -f -p 8080 -h /www"""
 
 
 def offered() -> list[str]:
-    """The suites of apt's sources that have an HAProxy: '' is what this machine prefers."""
+    """The suites whose HAProxy is tried: '' is what this machine prefers, those of its sources, and a newer one."""
     listed = subprocess.run(["apt-cache", "madison", "haproxy"], capture_output=True, text=True)
     suites = re.findall(r"(\S+)/main", listed.stdout)
     own = subprocess.run(["apt-cache", "policy", "haproxy"], capture_output=True, text=True).stdout.partition(
@@ -65,7 +67,7 @@ def offered() -> list[str]:
     )[2]
     others = [s for s in ("bookworm", "trixie") if s in suites]
     ours = {s for s in others if _version(listed.stdout, s) == own.split("\n")[0][:3]}
-    return ["", *(s for s in others if s not in ours)]
+    return ["", *(s for s in others if s not in ours), NEWER]
 
 
 def _version(listed: str, suite: str) -> str:
@@ -75,9 +77,11 @@ def _version(listed: str, suite: str) -> str:
 
 @cache
 def image(suite: str) -> str:
-    """The image of HAProxy from Debian's package."""
-    env = {**os.environ, "SUITE": suite, "LABELS": LABEL}
-    made = subprocess.run(["sh", str(SCRIPT)], env=env, capture_output=True, text=True, check=True)
+    """The image of HAProxy from Debian's package; of the newer suite, which no source of this machine names."""
+    with tempfile.TemporaryDirectory() as folder:
+        known = debian.apart(Path(folder), suite) if suite == NEWER else os.environ
+        env = {**known, "SUITE": suite, "LABELS": LABEL}
+        made = subprocess.run(["sh", str(SCRIPT)], env=env, capture_output=True, text=True, check=True)
     return made.stdout.split()[-1]
 
 

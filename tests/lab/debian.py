@@ -50,17 +50,23 @@ def source(made_by: str, release: str, component: str, uri: str) -> str | None:
     return f"deb {uri} {release} {component}"
 
 
-def fetched(folder: Path, other: str, *names: str) -> list[Path]:
-    """Fetch these packages of another suite, from the mirror of this machine's own; nothing is installed."""
-    listed, lists = folder / "sources.list", folder / "lists"
+def apart(folder: Path, other: str) -> dict[str, str]:
+    """Return surroundings in which apt knows another suite alone, from the mirror of this machine's own."""
+    listed, lists, configured = folder / "sources.list", folder / "lists", folder / "apt.conf"
     (lists / "partial").mkdir(parents=True)
     mirror = next(line.split()[1] for line in sources() if line.split()[2] == suite())
     listed.write_text(f"deb {mirror} {other} main\n")
     places = {"Dir::Etc::sourcelist": listed, "Dir::Etc::sourceparts": "-", "Dir::Etc::preferencesparts": "-"}
     places |= {"Dir::State::lists": lists, "Dir::Cache": folder, "APT::Sandbox::User": "root"}
-    words = ["-qq", *(f"-o{name}={value}" for name, value in places.items())]
+    configured.write_text("".join(f'{name} "{value}";\n' for name, value in places.items()))
+    return {**os.environ, "APT_CONFIG": str(configured)}
+
+
+def fetched(folder: Path, other: str, *names: str) -> list[Path]:
+    """Fetch these packages of another suite; nothing is installed."""
+    env = apart(folder, other)
     for verb in (["update"], ["download", *names]):
-        subprocess.run(["apt-get", *words, *verb], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["apt-get", "-qq", *verb], cwd=folder, check=True, capture_output=True, env=env)
     return sorted(folder.glob("*.deb"))
 
 
