@@ -131,7 +131,7 @@ def test_replicas_come_and_go_without_a_loss(stack: Stack) -> None:
 
 
 def test_a_live_container_that_was_killed_is_healed_by_the_same_deploy(stack: Stack, told: Any) -> None:
-    """In the other slot, since its own is routed. A worker loses what it has under way, and what waits for the dead one."""
+    """In the other slot, since its own is routed. Who asks loses what is under way, and what waits for the dead one."""
     place = served(stack, "hurt", "1.0")
     before = place.live()
     with place.load() as load:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy import stats
 
-TIMEOUT, RELOAD_SECONDS, TURN = 3.0, 30.0, 0.02
+TIMEOUT, WORKER_SECONDS, RELOAD_SECONDS, TURN = 3.0, 1.0, 30.0, 0.02
 LONGEST = 12000
 PROMPT = b"\n> "
 
@@ -191,8 +191,9 @@ class Master:
         return patiently(lambda: ask(self._path, command, self._timeout, self._clock), self._patience)
 
     def worker_call(self, pid: int, command: str) -> str:
-        """The answer of one worker, the serving one or an old one."""
-        return self.call(f"@!{pid} {command}")
+        """The answer of one worker, the serving one or an old one, which may end without one."""
+        line, seconds = f"@!{pid} {command}", min(WORKER_SECONDS, self._timeout)
+        return patiently(lambda: ask(self._path, line, seconds, self._clock), self._patience)
 
     def workers(self) -> tuple[stats.Worker, ...]:
         """All processes, the master among them."""

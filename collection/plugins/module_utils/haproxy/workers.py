@@ -26,6 +26,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.tallies import tallies
 
 TRIES, TURNS, TURN, LOOKS = 5, 40, 0.05, 4
+SILENT = 5  # calls in a row that a living worker may leave without an answer
 WRITES = ("set map", "add map", "del map")
 
 
@@ -120,22 +121,32 @@ class Workers:
         """A worker that is on its way out ends sessions one by one only."""
         for session in stats.sessions(self._told(master, pid, "show sess", "0x")):
             if (session.backend, session.server) in places:
-                master.worker_call(pid, f"shutdown session {session.id}")
+                with suppress(ProxyUnreachable):  # it ends with its last session, and says nothing then
+                    master.worker_call(pid, f"shutdown session {session.id}")
 
     def _counted(self, master: Master, pid: int, addresses: tuple[str, ...]) -> int:
         text = self._told(master, pid, "show stat", "# pxname")
         return stats.slot_sessions(text, addresses) if text else 0
 
     def _told(self, master: Master, pid: int, command: str, start: str) -> str:
-        """A worker's answer; '' of one that has ended since: it falls silent before it is gone."""
-        text = ""
+        """A worker's answer; '' of one that has ended since: it falls silent before it is gone.
+
+        Of one that ends while it is asked, the master of 3.2 never says so.
+        """
+        text, silent = "", 0
         for _turn in range(TURNS):
-            with suppress(ProxyGone):
+            try:
                 text = master.worker_call(pid, command)
+            except ProxyGone:
+                pass
+            except ProxyUnreachable:
+                silent += 1
             if text and text.startswith(start):
                 return text
             if pid not in self._pids(master):
                 return ""
+            if silent >= SILENT:
+                break
             self._sleep(TURN)
         raise ProxyError(f"worker {pid} of the proxy does not answer {command}: {text[:200]}")
 
