@@ -59,6 +59,12 @@ MUTANTS = {
         "            if pid < 0:\n",
         f"{UNIT}/haproxy/test_proxy.py::test_a_swap_is_told_to_workers_that_are_on_their_way_out",
     ),
+    "a worker that never answers is taken for one that has ended": Mutant(
+        f"{SERVER}/haproxy/workers.py",
+        "                break\n            self._sleep(TURN)\n",
+        "                return ''\n            self._sleep(TURN)\n",
+        f"{UNIT}/haproxy/test_workers.py::test_one_that_lives_and_never_answers_is_not_called_idle",
+    ),
     "certificates are not tried": Mutant(
         f"{SERVER}/haproxy/certificates.py",
         "            with suppress(ssl.SSLWantReadError):\n",
