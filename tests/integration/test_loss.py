@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.files import server_key
+from tests.contract.proxies import offered
 from tests.lab import images
 from tests.lab.building import docker
 from tests.lab.calls import HEALTH, Place, candidate, inside, kill
@@ -23,11 +24,11 @@ RATE = 60
 SICK = "/tmp/sick"
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """One server with its proxy, and the images of two versions."""
+@pytest.fixture(scope="module", params=offered(), ids=lambda suite: suite or "preferred")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """One server with its proxy, of each version, for they count each in their way; and the images of two versions."""
     assert images.app("1.0") != images.app("1.1")
-    with Stack.made() as made:
+    with Stack.made(suite=request.param) as made:
         yield made
 
 

@@ -58,27 +58,27 @@ class Stack:
     settings: Settings
 
     @classmethod
-    def made(cls, subnet: str = "") -> Stack:
-        """A new one, with its proxy running; on this subnet, or on one that nobody else has."""
+    def made(cls, subnet: str = "", suite: str = "") -> Stack:
+        """A new one, with its proxy running; on this subnet, or on one that nobody else has. suite: HAProxy's."""
         if subnet:
-            return cls._on(subnet)
+            return cls._on(subnet, suite)
         for block in random.sample(range(0, 256, 2), 10):
             try:
-                return cls._on(f"172.29.{block}.0/23")
+                return cls._on(f"172.29.{block}.0/23", suite)
             except EngineFailed as failed:
                 if "overlap" not in str(failed):
                     raise
         raise RuntimeError("no free network for a stack")
 
     @classmethod
-    def _on(cls, subnet: str) -> Stack:
+    def _on(cls, subnet: str, suite: str) -> Stack:
         name = f"stackswap-test-{secrets.token_hex(3)}"
         home = tempfile.mkdtemp(prefix=f"{name}-")
         settings = Settings(
             home=home,
             listen=(f"127.0.0.1:{free_port()}",),
             container=f"{name}-proxy",
-            image=proxies.image(""),
+            image=proxies.image(suite),
             network=name,
             subnet=subnet,
             labels=(("stackswap.test", "1"),),

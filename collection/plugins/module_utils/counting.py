@@ -8,18 +8,19 @@ Nothing is decided by it but by a bake, and nothing ends because of it: where it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import counts
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.counts import Count, Ledger, Tally
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects, Probed, Prober
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import REQUEST, Effects, Left, Probed, Prober
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.judge import loss
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Service
 
 EVERY = 1.0  # seconds between two readings, at the least
+MOMENT, TURN = 1.0, 0.02  # seconds for sessions to end that are cut, and between two looks
 SWITCH, BAKE, RETIRE = "switch", "bake", "retire"
 
 
@@ -56,6 +57,21 @@ class Counting:
         """Now and then while something is waited for, so that little is lost of a worker that ends."""
         if self.fx.clock() - self.at >= EVERY:
             self.read()
+
+    def cut(self, end: Callable[[], tuple[Left, ...]], left: Callable[[], int]) -> tuple[Left, ...]:
+        """End what is left, and which it was. left: how much is there still.
+
+        What had begun to be answered is not lost, though HAProxy 3.x counts it so.
+        """
+        self.read()
+        before, gone, until = self.ledger.unanswered, end(), self.fx.clock() + MOMENT
+        while gone and left() and self.fx.clock() < until:
+            self.fx.sleep(TURN)
+        self.read()
+        waiting = sum(one.kind == REQUEST for one in gone)
+        more = max(0, self.ledger.unanswered - before - waiting)
+        self.ledger = self.ledger._replace(unanswered=self.ledger.unanswered - min(len(gone) - waiting, more))
+        return gone
 
     def since(self, moment: str, slot: str) -> Count:
         """What a slot's servers did since a moment, or since now if that has not been."""

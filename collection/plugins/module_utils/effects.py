@@ -124,6 +124,7 @@ class Left:
     age: float
 
 
+REQUEST = "request"  # the kind of one whose answer has not begun
 Asked = Callable[[], str]  # whether to stop: '', ``asked`` or ``alone``
 
 

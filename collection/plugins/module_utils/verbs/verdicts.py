@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import callback_run
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.callbacks import ABORT, Told, due
@@ -158,7 +159,8 @@ def drain_(work: Work, step: Step) -> None:
         return count
 
     late = work.wait(step, sample, drain.judge, _left(work, step))
-    cut = proxy.cut(key, addresses) if late else ()
+    ends, left = partial(proxy.cut, key, addresses), partial(proxy.sessions, addresses)
+    cut = work.counting.cut(ends, left) if late else ()
     work.figures["cut"] = work.figures.get("cut", 0) + len(cut)
     version, seconds = next((r.version for r in group), ""), round(work.fx.clock() - began, 1)
     told = {"release": step.release, "version": version, "slot": step.slot, "seconds": seconds}
