@@ -9,15 +9,11 @@ import os
 import stat
 import tempfile
 
-ROOTS = "/run/stackswap"
-# The same as a shell finds it, in $d; where it finds another, nothing is there.
-IN_SHELL = f'd={ROOTS}; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
-
 
 def own_folder() -> str:
     """Where it is, whether or not it is there."""
     if os.geteuid() == 0:
-        return ROOTS
+        return "/run/stackswap"
     return os.path.join(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"stackswap-{os.geteuid()}")
 
 

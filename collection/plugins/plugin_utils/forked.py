@@ -21,15 +21,13 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common import json as codec
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import IN_SHELL
-
 FOLDER = "stackswap-forked"
 NONE, LOST = 5, 255  # the exit code where there is no fork server; and of ssh without a connection
 TAKE = "cat result && rm -f lines seen stop alive over result && cd .. && rmdir "  # in a call's folder, which it names
-# In the folder $d. Where anything of it fails before the server has the call, there is none.
+# The same folder as own_folder's. Where anything of it fails before the server has the call, there is none.
 CALL = (
-    IN_SHELL.replace("{", "{{").replace("}", "}}")
-    + 'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
+    'd=/run/stackswap; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
+    'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
     "(umask 077; mkdir ../{call} && mkfifo ../{call}/over) 2>/dev/null || exit 5; {stop}"
     "timeout 5 dd of=ask bs=64k conv=nocreat status=none 2>/dev/null || {{ rm -rf ../{call}; exit 5; }}; "
     "cd ../{call} && "
