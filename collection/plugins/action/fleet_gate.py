@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
             args = {**args, "why": turns.taken_along(known, job, turn) or args["why"]}
         gate, differ = _folded(args, turns.gate_of(known, job, turn), among, results)
         if args["rung"] == fleet.CLAIMED:
-            gate["images"] = calls.at_hand(job["services"][turn], gate["reports"])
+            images = calls.at_hand(job["services"][turn], gate["reports"])
+            gate.update(images=images, brought=fleet.brought(images))
         if args.get("built"):
             gate["built"] = {name: args["built"][name] for name in ("image", "notes") if name in args["built"]}
         gates = turns.approved(turns.passed(known, job, turn, gate), str(args.get("expect") or ""))

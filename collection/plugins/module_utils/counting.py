@@ -9,6 +9,7 @@ Nothing is decided by it but by a bake, and nothing ends because of it: where it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -65,8 +66,9 @@ class Counting:
         """
         self.read()
         before, gone, until = self.ledger.unanswered, end(), self.fx.clock() + MOMENT
-        while gone and left() and self.fx.clock() < until:
-            self.fx.sleep(TURN)
+        with suppress(StackswapError):
+            while gone and left() and self.fx.clock() < until:
+                self.fx.sleep(TURN)
         self.read()
         waiting = sum(one.kind == REQUEST for one in gone)
         more = max(0, self.ledger.unanswered - before - waiting)

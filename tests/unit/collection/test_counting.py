@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.counting import Counting
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.counts import Tally
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.effects import Effects, Left
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.control import ProxyError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import Service
 
 KINDS = ("websocket", "stream", "request")
@@ -36,9 +37,17 @@ class Proxy:
         return 0 if self.now >= self.ends else len(KINDS)
 
 
-def lost(errors: int, kinds: tuple[str, ...] = KINDS, ends: float = 0.1) -> int:
+class Mute(Proxy):
+    """It does not tell what is there still."""
+
+    def left(self) -> int:
+        """Nobody knows."""
+        raise ProxyError("a worker of the proxy does not answer")
+
+
+def lost(errors: int, kinds: tuple[str, ...] = KINDS, ends: float = 0.1, kind: type[Proxy] = Proxy) -> int:
     """What is counted as lost where sessions of these kinds are cut, and the proxy counts so many errors by it."""
-    proxy = Proxy(errors)
+    proxy = kind(errors)
     proxy.ends = ends
     fx: Any = SimpleNamespace(proxy=proxy, clock=lambda: proxy.now, sleep=proxy.sleep)
     counting = Counting(cast(Effects, fx), Service("test", "shop"), "j1")
@@ -69,3 +78,8 @@ def test_a_request_that_is_cut_before_its_answer_is_lost() -> None:
 def test_sessions_that_do_not_end_are_waited_for_no_longer_than_a_moment() -> None:
     """What they come to counts when it is read."""
     assert lost(3, ends=100.0) == 0
+
+
+def test_a_drain_does_not_fail_because_it_cannot_be_counted() -> None:
+    """It was cut; that nobody tells what is left is no reason to end the job."""
+    assert lost(3, kind=Mute) == 0

@@ -42,7 +42,7 @@ class Above:
         """The newest of them."""
         return self.pids[-1]
 
-    def worker_call(self, pid: int, command: str) -> str:
+    def worker_call(self, pid: int, command: str, _within: float | None = None) -> str:
         """Its answer; as often as it was said, none."""
         self.asked += 1
         if self.left:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy import stats
 
-TIMEOUT, WORKER_SECONDS, RELOAD_SECONDS, TURN = 3.0, 1.0, 30.0, 0.02
+TIMEOUT, RELOAD_SECONDS, TURN = 3.0, 30.0, 0.02
 LONGEST = 12000
 PROMPT = b"\n> "
 
@@ -186,14 +186,14 @@ class Master:
         self._path, self._timeout, self._clock, self._sleep = path, timeout, clock, sleep
         self._patience = patience
 
-    def call(self, command: str) -> str:
-        """The answer to one command."""
-        return patiently(lambda: ask(self._path, command, self._timeout, self._clock), self._patience)
+    def call(self, command: str, within: float | None = None) -> str:
+        """The answer to one command. within: seconds, where that is not the socket's own time."""
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        return patiently(lambda: ask(self._path, command, seconds, self._clock), self._patience)
 
-    def worker_call(self, pid: int, command: str) -> str:
+    def worker_call(self, pid: int, command: str, within: float | None = None) -> str:
         """The answer of one worker, the serving one or an old one, which may end without one."""
-        line, seconds = f"@!{pid} {command}", min(WORKER_SECONDS, self._timeout)
-        return patiently(lambda: ask(self._path, line, seconds, self._clock), self._patience)
+        return self.call(f"@!{pid} {command}", within)
 
     def workers(self) -> tuple[stats.Worker, ...]:
         """All processes, the master among them."""

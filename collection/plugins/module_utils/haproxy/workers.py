@@ -26,7 +26,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.layout
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.haproxy.tallies import tallies
 
 TRIES, TURNS, TURN, LOOKS = 5, 40, 0.05, 4
-SILENT = 5  # calls in a row that a living worker may leave without an answer
+SILENT, SOON = 5, 1.0  # looks at a living worker that may come to nothing, and the seconds of each
 WRITES = ("set map", "add map", "del map")
 
 
@@ -136,7 +136,7 @@ class Workers:
         text, silent = "", 0
         for _turn in range(TURNS):
             try:
-                text = master.worker_call(pid, command)
+                text = master.worker_call(pid, command, SOON)
             except ProxyGone:
                 pass
             except ProxyUnreachable:
