@@ -50,7 +50,8 @@ class ActionModule(ActionBase):
             return {**known, "failed": True, "msg": untouched(error.what), "cause": error.cause}
         if known:
             asks = [{**known["services"], asks[0]["service"]: asks[0]}[name] for name in known["order"]]
-        return {"changed": False, **turns.opened(known.get("run") or uuid.uuid4().hex, asks, servers)}
+        run = known.get("run") or uuid.uuid4().hex
+        return {"changed": False, **turns.opened(run, asks, servers, bool(self._task.check_mode))}
 
     def _each(self, given: dict[str, Any], task_vars: Any) -> list[dict[str, Any]]:
         """The variables for each service; of one that servers join, with what they join."""

@@ -44,13 +44,14 @@ def names(given: Any, defined: Any) -> list[Any]:
     return asked
 
 
-def opened(run: str, asks: Sequence[Mapping[str, Any]], servers: Sequence[str]) -> dict[str, Any]:
+def opened(run: str, asks: Sequence[Mapping[str, Any]], servers: Sequence[str], check: bool = False) -> dict[str, Any]:
     """The job as data: what it is for each service, and what is the same for all.
 
-    run: a word that no other run has. servers: the stack in its order. Claims are taken by name, so that of two jobs
-    that want the same two services, none holds what the other waits for.
+    run: a word that no other run has. servers: the stack in its order. check: whether nothing is to be done. Claims are
+    taken by name, so that of two jobs that want the same two services, none holds what the other waits for.
     """
     mine = {server for ask in asks for server in ask["servers"]}
+    alone = len(asks) == 1 and len(asks[0]["servers"]) == 1 and asks[0]["promote"] != "no"
     shared = ("kind", "environment", "id", "by", "before", "after", "expect", "promote")
     return {
         "run": run,
@@ -59,12 +60,18 @@ def opened(run: str, asks: Sequence[Mapping[str, Any]], servers: Sequence[str]) 
         "order": [ask["service"] for ask in asks],
         "claims": sorted(ask["service"] for ask in asks),
         "servers": [server for server in servers if server in mine],
-        "alone": len(asks) == 1 and len(asks[0]["servers"]) == 1 and asks[0]["promote"] != "no",
+        "alone": alone,
+        "waves": not (check or alone or asks[0]["promote"] == "no"),
     }
 
 
 def waved(gates: Mapping[str, Any], job: Mapping[str, Any], sizes: Any) -> list[dict[str, Any]]:
-    """Who goes live when: the first wave of every service, then the second of each, and so on."""
+    """Who goes live when: the first wave of every service, then the second of each, and so on.
+
+    There is always a first one, of no servers where the job has none go live by themselves.
+    """
+    if not job["waves"]:
+        return [{"service": job["order"][0], "servers": []}]
     cut = {name: fleet.waves(list(gate_of(gates, job, name)["fleet"]), sizes) for name in job["order"]}
     most = max(len(waves) for waves in cut.values())
     return [

@@ -74,6 +74,10 @@ alone:
   description: Whether the job is for one service on one server, which waits for nobody.
   returned: success
   type: bool
+waves:
+  description: Whether its servers go live by themselves, in waves, and not in one call with what comes after it.
+  returned: success
+  type: bool
 run:
   description: A word that no other run of a job has.
   returned: success

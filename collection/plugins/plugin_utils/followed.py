@@ -24,7 +24,6 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
-from ansible.vars.clean import remove_internal_keys
 
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked, heard
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
@@ -180,9 +179,12 @@ def _ended(code: int, text: str) -> dict[str, Any]:
 def parsed(action: Any, text: str) -> dict[str, Any]:
     """What a module has printed, read as if Ansible had executed it just now."""
     profile = {"profile": "modern"} if "profile" in signature(action._parse_returned_data).parameters else {}
-    data = dict(action._parse_returned_data({"rc": 0, "stdout": text, "stderr": ""}, **profile))
-    remove_internal_keys(data)
-    return data
+    told = action._parse_returned_data({"rc": 0, "stdout": text, "stderr": ""}, **profile)
+    if hasattr(told, "as_result_dict"):  # from ansible-core 2.21 on
+        told = told.as_result_dict(for_round_trip=True)
+    internal = [name for name in told if name.startswith("_ansible_") and name != "_ansible_parsed"]
+    empty = [name for name in ("warnings", "deprecations") if not told.get(name)]
+    return {name: value for name, value in told.items() if name not in (*internal, *empty)}
 
 
 def spoken(told: Mapping[str, Any]) -> str:

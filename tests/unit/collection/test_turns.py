@@ -105,6 +105,21 @@ def test_every_service_has_its_first_wave_before_any_has_its_second() -> None:
     assert told == [("shop", ["a"]), ("api", ["b"]), ("shop", ["b"])]
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        pytest.param({"check": True}, id="it is only foreseen"),
+        pytest.param({"promote": "no"}, id="it ends at ready"),
+        pytest.param({"servers": ["a"]}, id="one server climbs in one call"),
+    ],
+)
+def test_where_nobody_goes_live_by_itself_the_first_wave_has_no_servers(asks: dict[str, Any]) -> None:
+    """It is there all the same: the story reads it before it knows."""
+    servers, promote = asks.get("servers", ["a", "b"]), asks.get("promote", "yes")
+    one = turns.opened("r1", [ask("shop", *servers, promote=promote)], ["a", "b"], asks.get("check", False))
+    assert turns.waved({}, one, ["100%"]) == [{"service": "shop", "servers": []}]
+
+
 # -- their gates
 
 
