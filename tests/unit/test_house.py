@@ -7,11 +7,14 @@ import io
 import os
 import re
 import tokenize
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from ansible_collections.stackswap.bluegreen.plugins.action import preflight
 from tests.unit.test_imports import (
     COLLECTION,
     PLUGINS,
@@ -92,6 +95,27 @@ def test_the_roles_tables_of_contents_are_short() -> None:
     counts = {path.name: len(yaml.safe_load(path.read_text())) for path in tasks}
     assert len(counts) > 10
     assert not {name: count for name, count in counts.items() if count > MOST_TASKS}
+
+
+def test_what_the_role_sets_itself_is_not_taken_for_a_users_variable() -> None:
+    """Preflight refuses variables that it does not know; one play may have it read them again."""
+    tasks = (ROOT / "collection" / "roles" / "stackswap" / "tasks").glob("*.yml")
+    own = {
+        name for path in tasks for name in _set_in(yaml.safe_load(path.read_text())) if name.startswith("stackswap_")
+    }
+    assert len(own) > 30
+    assert own <= preflight.OWN, own - preflight.OWN
+
+
+def _set_in(told: Any) -> Iterator[str]:
+    """The variables that tasks register and loop over, and those of blocks: other tasks meet them."""
+    if isinstance(told, list):
+        yield from (name for one in told for name in _set_in(one))
+    elif isinstance(told, dict):
+        yield from [told["register"]] if "register" in told else []
+        yield from [told["loop_control"]["loop_var"]] if "loop_var" in told.get("loop_control", {}) else []
+        yield from told.get("vars", {}) if "block" in told else {}
+        yield from (name for one in told.values() for name in _set_in(one))
 
 
 def test_every_plugin_names_its_license() -> None:

@@ -84,8 +84,7 @@ def _agreed(args: Any, gate: Any) -> tuple[str, dict[str, Any]]:
 
 def _others(args: Any) -> dict[str, Any]:
     """What was told of the servers that this run leaves out."""
-    looked = (args.get("others") or {}).get("results") or ()
-    return {one["item"]: next(iter(one.get("services") or ()), {}) for one in looked}
+    return {one["item"]: next(iter(one.get("services") or ()), {}) for one in args.get("others") or ()}
 
 
 def _parted(args: Any, gate: Any) -> list[str]:

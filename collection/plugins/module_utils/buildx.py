@@ -9,6 +9,9 @@ Always the engine's own builder (it has its context's name), so that an image ma
 can be built upon and no registry is needed.
 """
 
+# pylint: disable=ansible-bad-function
+# What is run here is read or fed while it runs, which a module's run_command cannot.
+
 from __future__ import annotations
 
 import json

@@ -8,6 +8,9 @@ environment of git, where a helper that lives there too reads it. Neither is eve
 the arguments of a process.
 """
 
+# pylint: disable=ansible-bad-function
+# What is run here is read or fed while it runs, which a module's run_command cannot.
+
 from __future__ import annotations
 
 import hashlib

@@ -74,8 +74,9 @@ options:
     description: What M(stackswap.bluegreen.image_build) answered, to be kept with the gate.
     type: dict
   others:
-    description: What M(stackswap.bluegreen.release_info) told of servers that this run leaves out, in a loop.
-    type: dict
+    description: The results of M(stackswap.bluegreen.release_info) in a loop over the servers that this run leaves out.
+    type: list
+    elements: dict
 """
 
 EXAMPLES = r"""
