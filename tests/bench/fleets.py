@@ -22,8 +22,8 @@ from tests.lab import images
 from tests.lab.fleet import APPS, SHOP, VERSIONS, Fleet, fleet
 
 NAMES = ("fleet_scale", "fleet_noop", "fleet_scale_own")
-SIZES, ROUNDS = (1, 2, 4, 8), 3
-SECONDS = 240  # after so many no round begins
+SIZES, ROUNDS = (1, 2, 4, 8), 7
+SECONDS = 300  # after so many no round begins
 OWN = 0.2  # of a core: eight servers leave a fifth of two cores to the control node
 SETTINGS = {"bake": 0, "min_healthy_time": 0, "connection": "ssh", "pipelining": True, "image": "there"}
 

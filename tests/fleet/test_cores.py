@@ -24,4 +24,5 @@ def test_gate_waves_and_budget_hold_on(core: str, servers: Fleet) -> None:
     within = servers.play("deploy.yml", then, max_fail=1, waves=[1, "100%"], commands=commands(core))
     assert within.code == 2 and servers.answers() == [then, now, then], within.said
     assert set(within.report["answers"]) == {"server2"}
+    assert "DEPRECATION" not in over.said + within.said
     assert servers.claims() == [None] * 3
