@@ -12,7 +12,7 @@ from tests.bench.site import SETTINGS, VERSIONS, Site, site, write
 from tests.lab.delay import delayed
 
 NAMES = ("rtt_cost",)
-TRIPS, ROUNDS = (0, 25, 100), 5  # milliseconds
+TRIPS, ROUNDS = (0, 25, 100), 7  # milliseconds
 
 
 def measure(names: Sequence[str]) -> Iterator[Figure]:
