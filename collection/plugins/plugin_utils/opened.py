@@ -42,8 +42,12 @@ def opened(action: Any, args: Mapping[str, Any], variables: Any) -> None:
 
 
 def _shared(connection: Any, since: float) -> bool:
-    """Whether others may use the connection by now: its socket has been made since then."""
-    if not (connection.control_path and connection.control_path_dir):
+    """Whether others may use the connection by now: its socket has been made since then.
+
+    One with a password never: Ansible hands it to ssh in a place that a connection has once, until a command's end.
+    """
+    password = connection.get_option("password") or connection._play_context.password
+    if password or not (connection.control_path and connection.control_path_dir):
         return False
     path = connection.control_path % {"directory": unfrackpath(connection.control_path_dir)}
     try:

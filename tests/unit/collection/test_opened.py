@@ -20,10 +20,17 @@ SHARED, BUILT = 0.2, 0.1  # seconds until others may use the connection; until t
 class Connection:
     """One whose command ends late. socket: where it makes the one for others; fault: how the command ends."""
 
+    password = ""
+    _play_context = SimpleNamespace(password=None)
+
     def __init__(self, folder: Path, socket: str = "", fault: Exception | None = None, transport: str = "ssh") -> None:
         self.transport, self.control_path_dir = transport, str(folder)
         self.control_path: str | None = "%(directory)s/one" if socket else None
         self._socket, self._fault, self.commands = folder / socket if socket else None, fault, list[str]()
+
+    def get_option(self, name: str) -> Any:
+        """Return an option of Ansible's."""
+        return getattr(self, name)
 
     def exec_command(self, command: str, sudoable: bool = True) -> None:
         """Open it."""
@@ -66,6 +73,13 @@ def test_the_socket_of_a_connection_that_is_gone_counts_for_nothing(tmp_path: Pa
     os.utime(tmp_path / "one", (1, 1))
     took = seconds(Connection(tmp_path, "one"))
     assert SHARED <= took < COMMAND
+
+
+def test_one_with_a_password_is_waited_for(tmp_path: Path) -> None:
+    """Two commands at once would take it away from each other."""
+    connection = Connection(tmp_path, "one")
+    connection.password = "let-me-in"
+    assert seconds(connection) >= COMMAND
 
 
 def test_what_keeps_it_from_opening_is_raised(tmp_path: Path) -> None:
