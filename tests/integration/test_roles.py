@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ansible_collections.stackswap.bluegreen.plugins.action import preflight
 from tests.lab import images
 from tests.lab.stack import free_port
 
@@ -29,7 +27,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 ROLE = ROOT / "collection" / "roles" / "stackswap"
-TASKS = sorted((ROLE / "tasks").glob("*.yml"))
 PLAYS = sorted(
     path.name for path in (ROOT / "playbooks").glob("*.yml") if path.name != "callbacks.yml"
 )  # it needs no stack
@@ -101,26 +98,6 @@ def test_a_limit_that_matches_nothing_is_refused(limit: str, tmp_path: Path) -> 
     code, said = Plays(tmp_path, {"stackswap": {"hosts": {"web1": LOCAL}}})("deploy.yml", "--limit", limit)
     assert code != 0
     assert "TASK" not in said
-
-
-def test_the_roles_own_variables_are_known_to_it() -> None:
-    """Else a job after another one in the same run is refused for what the first has left."""
-    left: set[str] = set()
-    for task in (task for file in TASKS for task in every(yaml.safe_load(file.read_text()))):
-        facts = task.get("ansible.builtin.set_fact", {})
-        left |= {task.get("register", ""), task.get("loop_control", {}).get("loop_var", ""), *facts}
-        left |= {
-            name for name in task.get("vars", {}) if name in ("stackswap_kind", "stackswap_asked", "stackswap_gate")
-        }
-    assert left - {""} == preflight.OWN
-
-
-def every(tasks: list[Any]) -> Iterator[Any]:
-    """The tasks, and those in their blocks."""
-    for task in tasks:
-        yield task
-        for part in ("block", "rescue", "always"):
-            yield from every(task.get(part, []))
 
 
 # -- a server without an engine

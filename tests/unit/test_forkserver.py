@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +76,12 @@ class Job:
         stop = f"true > ../{line['name']}/stop; " if line["stop"] else ""
         command = CALL.format(server=self.name, call=line["name"], grace=line["grace"], stop=stop)
         done = subprocess.run(
-            ["sh", "-c", command], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False
+            ["sh", "-c", command],
+            input=f"\n{json.dumps(asked)}",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         return done.returncode, json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout.strip()
 
@@ -191,3 +197,14 @@ def test_half_a_call_is_none(job: Job) -> None:
     os.write(ask, b'{"name": "half", "args": {"say"')
     os.close(ask)
     assert job.call("two")[1]["said"] == "two"
+
+
+def test_a_call_right_behind_half_a_call_is_done(job: Job) -> None:
+    """The server may not have seen yet that the first caller is gone: it reads both as one."""
+    job.first("one")
+    ask = os.open(job.home / job.name / "ask", os.O_WRONLY)
+    os.write(ask, b'{"name": "half", "args": {"say"')
+    closing = threading.Timer(0.5, os.close, [ask])
+    closing.start()
+    assert job.call("two")[1]["said"] == "two"
+    closing.join()

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A fork server: a module's process that stays for the next calls of its job, with all that it has imported.
 
-A call is JSON, written into the pipe ``ask`` of a folder that is this user's alone, and done in a fork; ``alive`` is
-locked as long as there is a server. It goes by itself when nobody has asked for a while.
+A call is a line of JSON, written into the pipe ``ask`` of a folder that is this user's alone, and done in a fork;
+``alive`` is locked as long as there is a server. It goes by itself when nobody has asked for a while.
 """
 
 from __future__ import annotations
@@ -107,8 +107,9 @@ class ForkServer:
 
 
 def _call(text: bytes) -> dict[str, Any] | None:
+    """The call at the end of what was written: before its line may be what one has begun whose connection broke."""
     try:
-        told = json.loads(text)
+        told = json.loads(text.rpartition(b"\n")[2])
     except ValueError:
         return None
     return told if isinstance(told, dict) else None

@@ -68,7 +68,7 @@ class Forked:
         told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
         words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}
         command = CALL.format(stop=f"true > ../{words['call']}/stop; " if line["stop"] else "", **words)
-        return heard(self._action._low_level_execute_command(command, in_data=encoded(told)))
+        return heard(self._action._low_level_execute_command(command, in_data=b"\n" + encoded(told)))
 
 
 def heard(got: Mapping[str, Any]) -> tuple[int, str]:
