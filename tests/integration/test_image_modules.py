@@ -99,8 +99,8 @@ def test_image_build_changes_once(shop: dict[str, Any]) -> None:
     assert first["changed"] is True
     assert first["image"]["id"] == images.docker("image", "inspect", "--format={{.Id}}", TAG)
     assert first["image"]["digest"] == first["image"]["config"] == first["image"]["id"]
-    shown = first.get("invocation", {"module_args": {"secrets": {}}})  # from ansible-core 2.21 on it is not registered
-    assert {*shown["module_args"]["secrets"].values()} <= {"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"}
+    shown = first.get("invocation")  # from ansible-core 2.21 on it is not registered
+    assert shown is None or {*shown["module_args"]["secrets"].values()} == {"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"}
     again = play("image_build", {**shop}, {})
     assert (again["changed"], again["image"]["id"]) == (False, first["image"]["id"])
     assert again["steps"]["ran"] == 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +22,7 @@ PARTS = (f"python{NEWER}-minimal", f"libpython{NEWER}-minimal", f"libpython{NEWE
 LIBRARIES = ("libc6", "libexpat1", "libffi8", "liblzma5", "libsqlite3-0", "libssl3t64", "libuuid1", "zlib1g")
 ROOT = BUILD / f"python{NEWER}"
 COMMAND = """#!/bin/sh
-export PYTHONHOME={root}/usr PYTHONPATH={packages} PYTHONDONTWRITEBYTECODE=
+export PYTHONHOME={root}/usr PYTHONPATH={packages}
 exec {loader} --library-path {library} {root}/usr/bin/python{python} -c \\
     "import sys; sys.argv[0] = '$0'; from ansible.cli.playbook import main; main()" "$@"
 """
@@ -64,8 +63,6 @@ def _beside_newer(folder: Path, wanted: str) -> None:
 def _newer_python() -> Path:
     """Return where the newer Python is; it is fetched once."""
     if not (ROOT / "made").exists():
-        with tempfile.TemporaryDirectory() as folder:
-            for package in debian.fetched(Path(folder), SUITE, *PARTS, *LIBRARIES):
-                subprocess.run(["dpkg-deb", "-x", package, ROOT], check=True)
+        debian.unpacked(ROOT, SUITE, *PARTS, *LIBRARIES)
         (ROOT / "made").touch()
     return ROOT

@@ -70,6 +70,13 @@ def fetched(folder: Path, other: str, *names: str) -> list[Path]:
     return sorted(folder.glob("*.deb"))
 
 
+def unpacked(root: Path, other: str, *names: str) -> None:
+    """Unpack these packages of another suite in a folder of ours; nothing is installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for package in fetched(Path(folder), other, *names):
+            subprocess.run(["dpkg-deb", "-x", package, root], check=True)
+
+
 def pip_conf() -> str:
     """Return the base's pip configuration: this machine's CA bundle, and its index if remote."""
     command = [sys.executable, "-m", "pip", "config", "list"]

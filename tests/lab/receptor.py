@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +21,7 @@ WITHIN = 20.0
 def program() -> Path:
     """Return where the program is; it is fetched once."""
     if not PROGRAM.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            (package,) = debian.fetched(Path(folder), SUITE, "receptor")
-            subprocess.run(["dpkg-deb", "-x", package, ROOT], check=True)
+        debian.unpacked(ROOT, SUITE, "receptor")
     return PROGRAM
 
 

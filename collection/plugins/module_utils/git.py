@@ -9,7 +9,7 @@ the arguments of a process.
 """
 
 # pylint: disable=ansible-bad-function
-# What is run here is read or fed while it runs, which a module's run_command cannot.
+# No module is at hand here, and its run_command could neither read nor feed what runs.
 
 from __future__ import annotations
 
