@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import own_folder
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import END, POLL
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import CALL, NONE
-from tests.unit.test_line import wait_for
+from tests.unit.test_line import wait_for, written
 
 # As a module: what its options ask for, printed; imported once, by the first process of all.
 MODULE = """
@@ -163,7 +163,7 @@ def test_a_server_goes_when_nobody_asks_and_only_then_what_was_unpacked(job: Job
     assert job.call("two", rest=0.3)[0] == 0
     assert not job.left.exists()
     wait_for(lambda: not job.folders())
-    wait_for(job.left.exists)
+    wait_for(lambda: written(job.left))
     assert job.left.read_text() == "left\n", "by one process, at the end of all"
     assert job.call("three") == (NONE, "") and not job.folders()
     job.first("four")

@@ -103,6 +103,11 @@ def wait_for(true: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+def written(path: Path) -> bool:
+    """Whether its line is there: a file is there empty before it is written."""
+    return path.exists() and path.read_text().endswith("\n")
+
+
 def worker_of(folder: Path) -> int:
     """The process that holds the folder's lock."""
     inode = f":{(folder / 'alive').stat().st_ino} "
@@ -141,7 +146,7 @@ def test_only_the_worker_reaches_what_follows_the_call(listener: Listener) -> No
     left = Path(f"{listener.folder}.left")
     assert not left.exists()
     result = listener.follow()
-    wait_for(left.exists)
+    wait_for(lambda: written(left))
     assert left.read_text().split() == [str(result["pid"])]
 
 
