@@ -180,25 +180,39 @@ def test_one_server_under_two_names_is_refused(servers: Fleet) -> None:
 
 # -- what it asks of each server
 
-COUNTING = "/usr/local/bin/counting"  # a Python that tells how often it was begun
-COUNTED = f"printf '#!/bin/sh\\necho >>/run/calls\\nexec /usr/bin/python3 \"$@\"\\n' >{COUNTING}; chmod 755 {COUNTING}"
+COUNTING = "/usr/local/bin/counting"  # a Python that tells how often it was begun, and how many bytes it was sent
+# Without a pipe it is begun with the name of a file, and its input is a terminal.
+COUNTED = (
+    "printf '#!/bin/sh\\nf=/run/$$.sent\\n[ $# = 0 ] && cat >$f || : >$f\\nwc -c <$f >>/run/calls\\n"
+    f'exec /usr/bin/python3 "$@" <$f\\n\' >{COUNTING}; chmod 755 {COUNTING}'
+)
+PROGRAM, CODE = 30_000, 300_000  # bytes that a call without its code has at most, and that it has at least with it
 
 
-@pytest.mark.parametrize(("core", "pipelining", "starts"), [*((core, True, "1") for core in CORES), (OWN, False, "4")])
-def test_a_deploy_starts_python_once_on_each_server(core: str, pipelining: bool, starts: str, servers: Fleet) -> None:
-    """The image is there, as the claim tells, and what claimed climbs. All that stays is what was compiled.
+@pytest.mark.parametrize(("core", "pipelining", "starts"), [*((core, True, 1) for core in CORES), (OWN, False, 4)])
+def test_a_deploy_starts_python_once_on_each_server(core: str, pipelining: bool, starts: int, servers: Fleet) -> None:
+    """And sends it no code but the first time. The image is there, as the claim tells, and what claimed climbs.
 
-    Without a pipe each call starts one: for the claim, and for each rung.
+    Without a pipe each call starts one: for the claim, and for each rung. All that stays is what was compiled.
     """
-    _now, then = servers.even()
+    now, then = servers.even()
     for server in servers.servers:
-        server.inside(f"{COUNTED}; rm -f /run/calls")
+        server.inside(f"{COUNTED}; rm -rf /run/stackswap/code")
     left = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
     told = {"ansible_python_interpreter": COUNTING, "ansible_pipelining": pipelining}
-    ran = servers.play("deploy.yml", then, inventory=servers.inventory("counting", **told), commands=commands(core))
-    assert ran.code == 0, ran.said
-    assert servers.answers() == [then] * 3
-    assert [server.inside("wc -l </run/calls").strip() for server in servers.servers] == [starts] * 3
+    inventory = servers.inventory("counting", **told)
+    sent = []
+    for version in (then, now):
+        ran = servers.play("deploy.yml", version, inventory=inventory, commands=commands(core))
+        assert ran.code == 0, ran.said
+        assert servers.answers() == [version] * 3
+        sent += [[int(size) for size in server.inside("cat /run/calls").split()] for server in servers.servers]
+        for server in servers.servers:
+            server.inside("rm /run/calls /run/*.sent")
+    if pipelining:
+        assert all(asked < PROGRAM and whole > CODE for asked, whole in sent[:3]), sent
+        assert max(size for calls in sent[3:] for size in calls) < PROGRAM, sent
+    assert [len(calls) for calls in sent[3:]] == [starts] * 3
     time.sleep(4)  # two seconds after the last call, and a turn
-    now = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
-    assert all(names <= {*before, "code"} for names, before in zip(now, left, strict=True)), now
+    stays = [{*server.inside("ls -A /run/stackswap").split()} for server in servers.servers]
+    assert all(names <= {*before, "code"} for names, before in zip(stays, left, strict=True)), stays

@@ -73,7 +73,7 @@ class Job:
         """A call through the fork server: the exit code, and its result or the folder in which it goes on."""
         line = self.line(**told)
         asked = {"name": line["name"], "rest": line["rest"], "args": {"say": say, "takes": takes, "_line": line}}
-        stop = f"true > ../{line['name']}/stop; " if line["stop"] else ""
+        stop = " stop" if line["stop"] else ""
         command = CALL.format(server=self.name, call=line["name"], grace=line["grace"], stop=stop)
         done = subprocess.run(
             ["sh", "-c", command],

@@ -6,6 +6,9 @@
 Ansible brings a module with all that it imports as source in a zip file. Out of such a file Python compiles what is
 imported in each process, and twice. Whoever imports this first has the rest of the collection compiled and kept, by
 what is in it, in a folder that is this user's alone. Where that cannot be, all is as without it.
+
+A call that stays for others has all that came with it compiled, what is Ansible's too, and kept as one file
+(code_image.py): the next job then sends none of it.
 """
 
 from __future__ import annotations
@@ -14,25 +17,30 @@ import hashlib
 import marshal
 import os
 import sys
+import zlib
 from contextlib import suppress
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER, spec_from_file_location
 from types import CodeType
 from typing import Any
+from zipfile import ZipFile
 from zipimport import zipimporter
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.code_image import BEGINS, folder, place_of
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.fingerprint import ADDED, fingerprint
 
 PACKAGE = "ansible_collections.stackswap.bluegreen."
 MOST = 2000  # files: as many as a dozen versions of the collection have
+WHOLE = 3  # files with all of a module's code, of 2 MB each
+INIT = "/__init__.py"
 
 
 class Finder:
     """Finds the collection's modules in the zip file that they came in."""
 
     def __init__(self, archive: zipimporter, folder: str) -> None:
-        self._archive, self._folder = archive, folder
+        self._archive, self._folder, self.archive = archive, folder, archive.archive
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """As Python asks for it. None for what is not the collection's, or not there."""
@@ -41,7 +49,7 @@ class Finder:
             with suppress(OSError):
                 loader = Loader(self._archive.get_data(place), place, self._folder)
                 inside: list[str] | None = [] if place.endswith("/__init__.py") else None
-                where = f"{self._archive.archive}/{place}"
+                where = f"{self.archive}/{place}"
                 return spec_from_file_location(name, where, loader=loader, submodule_search_locations=inside)
         return None
 
@@ -85,18 +93,44 @@ def leave_room(folder: str) -> None:
             os.remove(os.path.join(folder, name))
 
 
-def begin(archive: Any, folder: str) -> Finder | None:
-    """Have what is imported from now on come out of this archive, and be kept in this folder."""
+def begin(archive: Any) -> Finder | None:
+    """Have what is imported from now on come out of this archive, and be kept."""
     if not isinstance(archive, zipimporter):
         return None
     with suppress(OSError):
-        made(os.path.dirname(folder))
-        made(folder)
-        leave_room(folder)
-        finder = Finder(archive, folder)
+        kept = folder()
+        leave_room(kept)
+        finder = Finder(archive, kept)
         sys.meta_path.insert(0, finder)
         return finder
     return None
 
 
-begin(globals().get("__loader__"), os.path.join(own_folder(), "code"))
+def keep_whole(archive: str) -> None:
+    """Have all that is in this archive as one file, and no more than a few of such files."""
+    with suppress(OSError):
+        with open(archive, "rb") as file:
+            path = place_of(fingerprint(file.read()))
+        if not os.path.exists(path):
+            os.nice(19)
+            keep(path, marshal.dumps(_all_of(archive)))
+            found = [entry for entry in os.scandir(os.path.dirname(path)) if entry.name.startswith(BEGINS)]
+            for entry in sorted(found, key=lambda one: one.stat().st_mtime)[:-WHOLE]:
+                os.remove(entry.path)
+
+
+def _all_of(archive: str) -> dict[str, tuple[str, bool, bytes, bytes]]:
+    """By a module's name its file, whether it is a package, its code and its source."""
+    kept = {}
+    with ZipFile(archive) as opened:
+        for place in opened.namelist():
+            if place.endswith(".py") and place != ADDED:
+                source, package = opened.read(place), place.endswith(INIT)
+                code = marshal.dumps(compile(source, place, "exec", dont_inherit=True))
+                name = place[: -len(INIT) if package else -len(".py")].replace("/", ".")
+                kept[name] = (place, package, code, zlib.compress(source))
+    return kept
+
+
+_FOUND = begin(globals().get("__loader__"))
+ARCHIVE = _FOUND.archive if _FOUND else ""  # the zip file that this call's code came in; '' where it came in none

@@ -4,22 +4,27 @@
 """A fork server: a module's process that stays for the next calls of its job, with all that it has imported.
 
 A call is a line of JSON, written into the pipe ``ask`` of a folder that is this user's alone, and done in a fork;
-``alive`` is locked as long as there is a server. It goes by itself when nobody has asked for a while.
+``alive`` is locked as long as there is a server. Who calls runs the program ``call`` (forkcall.py) with the Python that
+``python`` names. It goes by itself when nobody has asked for a while.
 """
 
 from __future__ import annotations
 
 import fcntl
 import gc
+import inspect
 import json
 import os
 import select
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-ASK, ALIVE = "ask", "alive"
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import forkcall
+
+ASK, ALIVE, PROGRAM, PYTHON = "ask", "alive", "call", "python"
 TURN = 0.5  # seconds between two looks at the forks and the clock
 LATE = 10.0  # seconds for a caller to write a call that it has begun
 PIECE = 65536
@@ -34,6 +39,8 @@ class ForkServer:
         os.mkfifo(os.path.join(folder, ASK), 0o600)
         self._alive = os.open(os.path.join(folder, ALIVE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._alive, fcntl.LOCK_EX)
+        for name, text in ((PROGRAM, inspect.getsource(forkcall)), (PYTHON, f"{sys.executable}\n")):
+            _write(os.path.join(folder, name), text)
         self._ask = self._listen()
         self._forks: set[int] = set()
 
@@ -84,7 +91,8 @@ class ForkServer:
         """The folder, so that nobody asks any more; the call of one who has just begun to."""
         os.remove(os.path.join(self._folder, ASK))
         told = _call(self._rest_of_it())
-        os.remove(os.path.join(self._folder, ALIVE))
+        for name in (ALIVE, PROGRAM, PYTHON):
+            os.remove(os.path.join(self._folder, name))
         os.rmdir(self._folder)
         return told
 
@@ -104,6 +112,11 @@ class ForkServer:
 
     def _reap(self) -> None:
         self._forks = {pid for pid in self._forks if not os.waitpid(pid, os.WNOHANG)[0]}
+
+
+def _write(path: str, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _call(text: bytes) -> dict[str, Any] | None:

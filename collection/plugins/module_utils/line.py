@@ -22,11 +22,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.forkserver import ASK, ForkServer
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.compiled import ARCHIVE, keep_whole
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.forkserver import ASK, PROGRAM, PYTHON, ForkServer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
 ASKED, ALONE = "asked", "alone"
-FILES = ("lines", "seen", "stop", "alive", "result", "result.part", "over", ASK)
+FILES = ("lines", "seen", "stop", "alive", "result", "result.part", "over", ASK, PROGRAM, PYTHON)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DAY = 86400.0
 MOST = 1024 * 1024  # bytes of lines: the folder may be in memory, and nobody reads on
@@ -155,6 +156,8 @@ def _stay(
     server.fork(first)
     go()
     _leave()
+    if ARCHIVE:
+        server.fork(partial(keep_whole, ARCHIVE))
     return server.attend(again)
 
 

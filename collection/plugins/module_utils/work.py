@@ -18,6 +18,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import R
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look, look
 
 SHORT, LONG, GROWTH = 0.01, 0.25, 1.4  # seconds between two samples: at first, at most, and how fast it grows
+NEAR, SOON = 0.05, 2.0  # at most where the end is near, and for how long it is expected at any moment
 EVIDENCE = 20  # lines
 FINISHING = ("fence", "drain", "stop", "discard", "keep")
 
@@ -81,9 +82,10 @@ class Work:
     ) -> str:
         """Sample and judge until the verdict: '' when it passed, why not when the time is over; a failure is raised.
 
-        It looks more and more seldom, and often again from when a sample shows that the end is near.
+        It looks more and more seldom, and often again for a while from when a sample shows that the end is near.
         """
-        began, turn, samples, soon = self.fx.clock(), SHORT, [], False
+        began, turn, samples = self.fx.clock(), SHORT, list[T]()
+        since: float | None = None  # when the end came near
         while True:
             self.heed(step)
             samples.append(sample(self.fx.clock() - began))
@@ -92,14 +94,17 @@ class Work:
                 return ""
             if verdict.word == FAILED:
                 raise self.failed(step, verdict.cause, verdict.why)
-            if self.fx.clock() - began >= limit:
+            now = self.fx.clock()
+            if now - began >= limit:
                 return verdict.why
             self.fx.tell(step.verb, verdict.why)
             self.counting.tick()
-            before, soon = soon, near(samples[-1])
-            turn = SHORT if soon and not before else turn
+            soon = near(samples[-1])
+            if soon and since is None:
+                turn = SHORT
+            since = (now if since is None else since) if soon else None
             self.fx.sleep(turn)
-            turn = min(LONG, turn * GROWTH)
+            turn = min(LONG if since is None or now - since >= SOON else NEAR, turn * GROWTH)
 
     def failed(self, step: Step, cause: str, why: str) -> StepFailed:
         """The failure of a step, with its evidence."""

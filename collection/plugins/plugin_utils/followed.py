@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -25,7 +25,8 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, TAKE, Forked, heard
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils import stubbed
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, Forked, heard
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
 
 GRACE, LEASE, SPARE = 2.0, 30.0, 5.0  # seconds
@@ -42,8 +43,7 @@ POLL = (
     "flock -n alive true && [ ! -e result ] && exit 4; "
     "i=$((i+1)); [ $i -ge 5 ] && break; sleep 0.2; done; "
     'e=; [ -e result ] && e={end}; tail -n +{next} lines 2>/dev/null; echo "$e"; [ "$e" ] || exit 0; '
-    + TAKE
-    + "{folder}"
+    "cat result && rm -f lines seen stop alive over result && cd .. && rmdir {folder}"
 )
 END = "end"
 ENDS = {
@@ -60,13 +60,18 @@ def followed(
     grace: how soon it must be over to have its result alone fetched; with ALL its lines are shown however short it is.
     more: whether other calls of this module in this run are to come, for which a fork server is left.
     """
-    name = action._task.action
     if action._task.check_mode:
-        return dict(action._execute_module(module_name=name, module_args=dict(args), task_vars=variables))
+        return executed(action, args, variables)
     listener = Listener(action, dict(args), variables, grace, more)
     with listener.signals():
         got = listener.call()
         return listener.follow(str(got["detached"])) if got.get("detached") else got
+
+
+def executed(action: Any, args: Mapping[str, Any], variables: Any) -> dict[str, Any]:
+    """The result of the action's module, called with these options as Ansible calls any."""
+    name = action._task.action
+    return dict(action._execute_module(module_name=name, module_args=dict(args), task_vars=variables))
 
 
 class Listener:
@@ -91,7 +96,8 @@ class Listener:
             return self._execute(line)
         if self._forked.first:
             opened(self._action, self._args, self._variables)
-        got = self._execute({**line, "server": self._forked.name})
+        staying = {**line, "server": self._forked.name}
+        got = self._execute(staying, stubbed.executed) or self._execute(staying)
         self._forked.left()
         return got
 
@@ -134,10 +140,8 @@ class Listener:
     def _hear(self, *_ignored: Any) -> None:
         self._signaled = True
 
-    def _execute(self, line: dict[str, Any]) -> dict[str, Any]:
-        args = {**self._args, "_line": line}
-        name = self._action._task.action
-        return dict(self._action._execute_module(module_name=name, module_args=args, task_vars=self._variables))
+    def _execute(self, line: dict[str, Any], how: Callable[..., Any] = executed) -> Any:
+        return how(self._action, {**self._args, "_line": line}, self._variables)
 
     def _told(self, code: int, text: str) -> dict[str, Any]:
         """What a fork server has answered."""

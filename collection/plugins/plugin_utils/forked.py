@@ -23,16 +23,11 @@ from ansible.module_utils.common import json as codec
 
 FOLDER = "stackswap-forked"
 NONE, LOST = 5, 255  # the exit code where there is no fork server; and of ssh without a connection
-TAKE = "cat result && rm -f lines seen stop alive over result && cd .. && rmdir "  # in a call's folder, which it names
-# The same folder as own_folder's. Where anything of it fails before the server has the call, there is none.
+# The same folder as own_folder's, and the program that a fork server has put there (module_utils/forkcall.py).
 CALL = (
-    'd=/run/stackswap; [ "$(id -u)" = 0 ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
-    'cd "$d"/{server} 2>/dev/null || exit 5; flock -n alive true && exit 5; '
-    "(umask 077; mkdir ../{call} && mkfifo ../{call}/over) 2>/dev/null || exit 5; {stop}"
-    "timeout 5 dd of=ask bs=64k conv=nocreat status=none 2>/dev/null || {{ rm -rf ../{call}; exit 5; }}; "
-    "cd ../{call} && "
-    '{{ [ "$(timeout 20 head -c 1)" ] || exit 4; timeout {grace} head -c 1 >/dev/null; }} <>over; '
-    "[ -e result ] || {{ pwd; exit 0; }}; " + TAKE + "{call}"
+    'd=/run/stackswap; [ -O "$d" ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
+    '{{ read -r python <"$d"/{server}/python; }} 2>/dev/null || exit 5; '
+    'exec "$python" -IS "$d"/{server}/call {call} {grace}{stop}'
 )
 
 
@@ -67,7 +62,7 @@ class Forked:
             return NONE, ""
         told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
         words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}
-        command = CALL.format(stop=f"true > ../{words['call']}/stop; " if line["stop"] else "", **words)
+        command = CALL.format(stop=" stop" if line["stop"] else "", **words)
         return heard(self._action._low_level_execute_command(command, in_data=b"\n" + encoded(told)))
 
 

@@ -41,7 +41,7 @@ defaults web
     timeout http-keep-alive 60s
     timeout tunnel 1h
     timeout check 3s
-    default-server inter 500ms fastinter 150ms downinter 150ms fall 2 rise 2 observe layer4 error-limit 1 on-error mark-down
+    default-server inter 500ms fastinter 50ms downinter 150ms fall 2 rise 2 observe layer4 error-limit 1 on-error mark-down
 
 frontend in from web
 {binds}{log}{client}{health}    # Whoever has the server's key may choose a service, and is told who answered.

@@ -80,9 +80,14 @@ def trouble_of(sample: Sample, health: Health, expected: str) -> str:
     bad = next((a for a in sample.answers if not well(a, health)), None)
     if bad is not None:
         return answer_sentence(bad, health)
-    down = [s for s in sample.servers if (s.status, s.check) != ("UP", expected)]
-    if down or len(sample.servers) < len(sample.replicas):
-        return f"the proxy's check says {down[0].status} {down[0].check}".strip() if down else "the proxy has no check"
+    return down(sample, expected)
+
+
+def down(sample: Sample, expected: str) -> str:
+    """What keeps the proxy from having found them well; '' for nothing."""
+    bad = [s for s in sample.servers if (s.status, s.check) != ("UP", expected)]
+    if bad or len(sample.servers) < len(sample.replicas):
+        return f"the proxy's check says {bad[0].status} {bad[0].check}".strip() if bad else "the proxy has no check"
     return ""
 
 

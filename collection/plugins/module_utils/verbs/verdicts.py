@@ -20,6 +20,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.work import Work
 
 SHORTEST = 0.2  # seconds that a probe has at least
+FRESH = 0.2  # seconds that a look at containers that answer well is good for, while the proxy has not checked them
 LATER = 5.0  # seconds beyond a bake, for a last sample that is well
 
 
@@ -29,22 +30,30 @@ def await_(work: Work, step: Step) -> None:
     worker = [fx.proxy.force_down(key, step.slot)]
     expected = expected_check(policy)
     first: list[float | None] = [None]
+    whole: list[health.Sample] = []  # the last one for which the containers were looked at
 
     def sample(at: float) -> health.Sample:
         left = policy.deadline - at if first[0] is None else PATIENCE
+        if whole and near(whole[0]) and at - whole[0].at < FRESH:
+            taken = _by_proxy(work, step, whole[0])
+            if taken.pid == worker[0] and health.down(taken, expected):
+                return taken._replace(at=at)
         taken = _sample(work, step, at, max(SHORTEST, min(PATIENCE, left)))
         if taken.pid != worker[0]:
             worker[0], first[0] = fx.proxy.force_down(key, step.slot), None
             taken = taken._replace(servers=())
         if first[0] is None and not health.trouble_of(taken, policy, expected):
             first[0] = taken.at
+        whole[:] = [taken]
         return taken
 
     def verdict(samples: list[health.Sample]) -> Verdict:
         return health.judge(samples, policy, expected, first[0])
 
     def near(taken: health.Sample) -> bool:
-        return bool(taken.answers) and all(health.well(answer, policy) for answer in taken.answers)
+        """Whether only the proxy has yet to find it well."""
+        well = bool(taken.answers) and all(health.well(answer, policy) for answer in taken.answers)
+        return well and first[0] is None
 
     why = work.wait(step, sample, verdict, policy.deadline + policy.min_healthy_time, near)
     if why:
@@ -172,6 +181,12 @@ def _left(work: Work, step: Step) -> float:
     fenced = work.record().get("fenced") or {}
     since = work.fx.now() - float(fenced["at"]) if fenced.get("slot") == step.slot else 0.0
     return max(0.0, work.service.drain_timeout - max(0.0, since))
+
+
+def _by_proxy(work: Work, step: Step, before: health.Sample) -> health.Sample:
+    """What the proxy says now of a slot whose containers were looked at before."""
+    view = work.fx.proxy.view(work.service.key)
+    return before._replace(servers=tuple(s for s in view.servers if s.slot == step.slot), pid=view.pid)
 
 
 def _sample(work: Work, step: Step, at: float, within: float = PATIENCE) -> health.Sample:
