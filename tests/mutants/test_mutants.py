@@ -347,6 +347,30 @@ MUTANTS = {
         "",
         f"{UNIT}/test_compiled.py::test_a_folder_that_others_can_write_into_is_not_used",
     ),
+    "what was seen of a candidate is good for ever": Mutant(
+        f"{SERVER}/verbs/verdicts.py",
+        " and at - whole[0].at < FRESH",
+        "",
+        f"{UNIT}/collection/test_await.py::test_a_candidate_that_ends_before_the_proxy_has_checked_is_seen",
+    ),
+    "what was seen of a candidate before the proxy's check proves it": Mutant(
+        f"{SERVER}/verbs/verdicts.py",
+        "if taken.pid == worker[0] and health.down(taken, expected):",
+        "if taken.pid == worker[0]:",
+        f"{UNIT}/collection/test_await.py::test_a_candidate_that_ends_when_the_proxy_has_checked_is_seen",
+    ),
+    "what lies on a server is run, whoever has laid it there": Mutant(
+        "collection/plugins/plugin_utils/forked.py",
+        """'[ -O "$d" ] && [ ! -h "$d" ] || exit 5; '""",
+        "''",
+        f"{UNIT}/test_code_image.py::test_what_somebody_else_may_have_laid_there_is_not_run",
+    ),
+    "code is known by the names of its files": Mutant(
+        "collection/plugins/plugin_utils/kept_code.py",
+        " + path.read_bytes()",
+        "",
+        f"{UNIT}/collection/test_kept_code.py::test_the_key_is_that_of_all_code",
+    ),
 }
 
 

@@ -1,12 +1,10 @@
 """A module's code is sent to a server once: later jobs start it from what was kept, and whatever is wrong, it is sent.
 
-Both sides are the real ones; the program is one as Ansible makes them, with a zip file of all code in it.
+The program is one as Ansible makes them, with a zip file of all code; the start is the shell's command of the action.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import subprocess
 import sys
@@ -15,68 +13,66 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.fingerprint import fingerprint
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.stubbed import stubbed
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.kept_code import START
 from tests.unit.test_compiled import MODULE, OURS, UTILS
 
-KEPT, ABSENT = "whole-", '{"changed": false, "code_absent": true}'
 # What a module does here stands for all that it would: it is found in the code, and tells where that came from.
 MAIN = f"""
 import inspect, sys
-import ansible
+import ansible.module_utils.basic as basic
 from {MODULE} import compiled, word
-print(word.SAID, type(word.__spec__.loader).__module__.rpartition(".")[2], ansible.VERSION)
+print(word.SAID, type(word.__spec__.loader).__name__, basic.OWN, basic._ANSIBLE_ARGS)
 print(inspect.getsource(word.fail).splitlines()[0])
-if compiled.ARCHIVE:
-    compiled.keep_whole(compiled.ARCHIVE)
-word.fail()
+print(_module_fqn, any("whole-" in place for place in sys.path))
+compiled.keep_whole(sys.argv[2] if len(sys.argv) > 2 else "")
+if basic._ANSIBLE_ARGS == b"fail":
+    word.fail()
 """
 PROGRAM = """
-import os, sys
+import os, runpy, sys
 os.geteuid = lambda: 4711
 real = os.lstat
-os.lstat = lambda path: os.stat_result([*real(path)[:4], 4711, *real(path)[5:]])
-import base64
-def main(zip_data, profile):
-    path = sys.argv[1]
-    with open(path, "wb") as file:
-        file.write(base64.b64decode(zip_data))
-    sys.path.insert(0, path)
-    import ansible
-    import runpy
-    runpy.run_module("main", run_name="__main__", alter_sys=True)
-main(zip_data={packed!r}, profile='legacy')
+os.lstat = lambda path, **at: os.stat_result([*real(path, **at)[:4], 4711, *real(path, **at)[5:]])
+sys.path.insert(0, sys.argv[1])
+runpy.run_module("main", {"_module_fqn": "main", "_modlib_path": sys.argv[1]}, "__main__", True)
 """
 WORD = "SAID = {said!r}\ndef fail():\n    raise RuntimeError('here')  # the line\n"
+BASIC = "OWN, _ANSIBLE_ARGS = 'own', None\n"
 
 
 class Server:
-    """Where modules are called: its folder, and the program that Ansible makes of the module today."""
+    """Where modules are called."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.code = folder, folder / "stackswap-4711" / "code"
-        self.program = self.packed("first")
+        self.folder, self.home = folder, folder / "stackswap-4711"
+        self.code = self.home / "code"
 
-    def packed(self, said: str, year: int = 2026) -> bytes:
-        """The program with this word in its code."""
-        packages = ["/".join(UTILS.split("/")[:end]) for end in range(1, 6)]
+    def call(self, key: str, said: str = "first") -> str:
+        """Call the module as Ansible does, and keep its code by this key."""
+        packages = ["/".join(UTILS.split("/")[:end]) for end in range(1, 6)] + ["ansible", "ansible/module_utils"]
         files = {f"{package}/__init__.py": "" for package in packages} | OURS
-        files |= {"ansible/__init__.py": "VERSION = 'own'", "main.py": MAIN, f"{UTILS}/word.py": WORD.format(said=said)}
-        path = self.folder / "made.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        files |= {"ansible/module_utils/basic.py": BASIC, "main.py": MAIN, f"{UTILS}/word.py": WORD.format(said=said)}
+        path = self.folder / "payload.zip"
+        with zipfile.ZipFile(path, "w") as archive:
             for name, text in files.items():
-                archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
-        return PROGRAM.format(packed=base64.b64encode(path.read_bytes()).decode()).encode()
-
-    def call(self, program: bytes) -> subprocess.CompletedProcess[str]:
-        """Have Python read it from its standard input, as over a connection's pipe."""
+                archive.writestr(name, text)
         env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(self.folder)}
-        words = [sys.executable, "-", str(self.folder / "payload.zip")]
-        return subprocess.run(words, input=program.decode(), env=env, capture_output=True, text=True, check=False)
+        words = [sys.executable, "-c", PROGRAM, str(path), key]
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+        path.unlink()
+        return done.stdout
 
-    def whole(self) -> list[Path]:
-        """The files with all code of a module, the oldest first."""
-        return sorted(self.code.glob(f"{KEPT}*"), key=lambda path: path.stat().st_mtime_ns)
+    def start(self, key: str, told: str = "{}", python: str = sys.executable) -> tuple[int, list[str]]:
+        """Start it from what was kept: the exit code, and the lines it has said."""
+        command = START.format(key=key, python=python, environment="WORD=here ")
+        command = command.replace("/run/stackswap", str(self.home))
+        done = subprocess.run(["sh", "-c", command], input=told, capture_output=True, text=True, check=False)
+        return done.returncode, [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+    def image(self, key: str) -> Path:
+        """The file of its code."""
+        return self.code / f"whole-{key}" / "image"
 
 
 @pytest.fixture
@@ -85,87 +81,74 @@ def server(tmp_path: Path) -> Server:
     return Server(tmp_path)
 
 
-def test_code_that_is_not_there_is_said_to_be_absent(server: Server) -> None:
-    """In a result, as any other: whoever called sends it then."""
-    done = server.call(stubbed(server.program))
-    assert (done.returncode, done.stdout, done.stderr) == (0, ABSENT, "")
-    assert not server.whole()
+def test_code_that_is_not_there_is_none(server: Server) -> None:
+    """Whoever called sends it then: no Python is started for that, nor where nothing was ever kept."""
+    assert server.start("a", python="/no/python") == (NONE, [])
+    server.call("a")
+    assert server.start("b", python="/no/python") == (NONE, [])
 
 
 def test_a_later_call_needs_no_code(server: Server) -> None:
-    """It runs as from the zip file, Ansible's own included, from a file that is this user's alone."""
-    assert server.call(server.program).stdout.startswith("first compiled own\n")
-    (path,) = server.whole()
-    assert path.stat().st_mode & 0o777 == 0o600
-    done = server.call(stubbed(server.program))
-    assert done.stdout.splitlines() == ["first code_image own", "def fail():"]
-    assert f'{UTILS}/word.py", line 3, in fail' in done.stderr and "RuntimeError: here" in done.stderr
-    assert server.whole() == [path]
+    """It runs as from the zip file, Ansible's own included, with what comes by its standard input."""
+    assert server.call("a").splitlines() == ["first Loader own None", "def fail():", "main False"]
+    assert server.image("a").stat().st_mode & 0o777 == 0o600
+    assert server.image("a").parent.stat().st_mode & 0o777 == 0o700
+    before = server.image("a").stat().st_mtime_ns
+    assert server.start("a") == (0, ["first Loader own b'{}'", "def fail():", "main False"])
+    assert server.image("a").stat().st_mtime_ns == before and len(list(server.code.glob("whole-*"))) == 1
 
 
-def test_no_code_is_sent(server: Server) -> None:
-    """But the few files that find it; all that Ansible has written around it is."""
-    small = stubbed(server.program)
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(small.split(b"'")[1]))) as archive:
-        names = {Path(name).name for name in archive.namelist()}
-    assert names == {"__init__.py", "code_image.py", "own_folder.py"}
-    assert small.split(b"'")[::2] == server.program.split(b"'")[::2]
+def test_what_a_module_raises_is_its_result(server: Server) -> None:
+    """As that of a call through a fork server."""
+    server.call("a")
+    code, lines = server.start("a", "fail")
+    assert code == 0 and lines[-1] == '{"failed": true, "changed": false, "msg": "RuntimeError: here"}'
 
 
-def test_other_code_is_sent_anew(server: Server) -> None:
-    """It goes by what is in it, not by its name; the same code packed at another time is known."""
-    server.call(server.program)
-    other = server.packed("other")
-    assert server.call(stubbed(other)).stdout == ABSENT
-    assert server.call(other).stdout.startswith("other compiled")
-    assert server.call(stubbed(other)).stdout.startswith("other code_image")
-    assert server.call(stubbed(server.packed("first", year=2031))).stdout.startswith("first code_image")
+def test_each_key_has_its_own_code(server: Server) -> None:
+    """Two versions of the collection may be at work on one server."""
+    server.call("a")
+    server.call("b", "other")
+    assert (server.start("a")[1][0], server.start("b")[1][0]) == ("first Loader own b'{}'", "other Loader own b'{}'")
 
 
 @pytest.mark.parametrize("torn", [b"", b"\xe3", b"not code", b"i\x01\x00\x00\x00", b"{0"])
-def test_a_torn_file_is_sent_anew(server: Server, torn: bytes) -> None:
-    """And goes, so that the next one is whole."""
-    server.call(server.program)
-    server.whole()[0].write_bytes(torn)
-    assert server.call(stubbed(server.program)).stdout == ABSENT
-    assert not server.whole()
-    server.call(server.program)
-    assert server.call(stubbed(server.program)).stdout.startswith("first code_image")
+def test_a_torn_file_is_none_and_goes(server: Server, torn: bytes) -> None:
+    """So that the next one is whole."""
+    server.call("a")
+    server.image("a").write_bytes(torn)
+    assert server.start("a") == (NONE, []) and not server.image("a").exists()
+    assert server.start("a") == (NONE, [])
+    server.call("a")
+    assert server.start("a")[0] == 0
 
 
-def test_a_folder_that_others_can_write_into_is_not_believed(server: Server) -> None:
-    """What lies in it may be anybody's."""
-    server.call(server.program)
-    server.code.chmod(0o777)
-    assert server.call(stubbed(server.program)).stdout == ABSENT
+def test_code_of_another_python_is_none(server: Server) -> None:
+    """A server's Python may be another one since."""
+    server.call("a")
+    data = server.image("a").read_bytes()
+    server.image("a").write_bytes(data.replace(f"{sys.hexversion:x}".encode(), b"30900f0"))
+    assert server.start("a") == (NONE, [])
 
 
-def test_only_the_code_of_the_last_ones_is_kept(server: Server) -> None:
+def test_what_somebody_else_may_have_laid_there_is_not_run(server: Server) -> None:
+    """A link in the folder's place, or a folder of another user."""
+    server.call("a")
+    server.home.rename(server.folder / "real")
+    server.home.symlink_to(server.folder / "real")
+    assert server.start("a") == (NONE, [])
+    server.home.unlink()
+    (server.folder / "real").rename(server.home)
+    assert server.start("a")[0] == 0
+    os.chown(server.home, 12345, 12345)
+    assert server.start("a") == (NONE, [])
+
+
+def test_only_the_last_ones_are_kept(server: Server) -> None:
     """By when they were used: the folder may be in memory."""
-    server.call(server.program)
-    for number in range(2):
-        server.call(server.packed(f"other {number}"))
-    (oldest, *_rest) = server.whole()
-    assert server.call(stubbed(server.program)).stdout.startswith("first")
-    server.call(server.packed("another"))
-    assert len(server.whole()) == 3 and oldest in server.whole()
-
-
-def test_a_program_that_is_not_as_known_is_sent_as_it_is(server: Server) -> None:
-    """One without a zip file, and one with two."""
-    assert stubbed(b"print('PK')") == b"print('PK')"
-    twice = server.program + b"\nagain = '" + server.program.split(b"'")[1] + b"'"
-    assert stubbed(twice) == twice
-
-
-def test_what_ansible_adds_on_the_server_is_no_other_code(server: Server) -> None:
-    """Its own file in the zip file, with a path in it."""
-    packed = base64.b64decode(server.program.split(b"'")[1])
-    path = server.folder / "added.zip"
-    path.write_bytes(packed)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("sitecustomize.py", "import sys")
-    assert fingerprint(path.read_bytes()) == fingerprint(packed)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("more.py", "")
-    assert fingerprint(path.read_bytes()) != fingerprint(packed)
+    for key in "abc":
+        server.call(key)
+        os.utime(server.code / f"whole-{key}", (ord(key), ord(key)))
+    assert server.start("a")[0] == 0
+    server.call("d")
+    assert {path.name for path in server.code.glob("whole-*")} == {"whole-a", "whole-c", "whole-d"}

@@ -44,7 +44,7 @@ PURE = (
     "reading",
     *("callback_detection", "callback_scripts", "custom_build_args", "findings", "rawjson", "source", "presence"),
     *("request", "platform_images", "overlap", "alone"),
-    *("engine_errors", "fingerprint", "payload", "words"),
+    *("engine_errors", "payload", "words"),
     *(
         "haproxy",
         "haproxy/config",
@@ -143,7 +143,7 @@ STANDARD_PURE = set(
     "__future__ abc base64 binascii bisect collections contextlib copy csv dataclasses datetime "
     "decimal difflib enum fnmatch fractions functools gzip hashlib heapq hmac io ipaddress "
     "itertools json math operator pathlib posixpath re shlex statistics string struct tarfile "
-    "textwrap types typing unicodedata urllib.parse zipfile zlib".split()
+    "textwrap types typing unicodedata urllib.parse zlib".split()
 )
 GUARDED = set(  # one file each may have these; any other standard module is free in an effect
     "asyncio ctypes fcntl http multiprocessing random signal socket ssl subprocess threading urllib.request".split()

@@ -1,17 +1,19 @@
 # Copyright: (c) stackswap contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All the code that a module is made of, compiled and kept on a server: a later job need not send it again.
+"""Starts a module from all its code, which an earlier job has left on this server, compiled: none of it is sent.
 
-A module's call without its code (plugin_utils/stubbed.py) begins here. It imports what an earlier one has left
-(compiled.py), or says that there is nothing.
+This file lies as it is in the folder of that code (compiled.py), and needs nothing but Python. What Ansible would have
+written into the module's program comes by standard input. The exit code is 5 where the code cannot be used here.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import marshal
 import os
+import runpy
 import sys
 import zlib
 from collections.abc import Mapping
@@ -21,18 +23,19 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
+NONE = 5
+IMAGE, PROGRAM = "image", "start"  # the files of the folder
+PYTHON = f"{sys.hexversion:x} {sys.flags.optimize}"  # code is of no use to another
+BASIC = "ansible.module_utils.basic"
 
-ROOT = "ansible"
-ABSENT = "code_absent"  # in the result of a call whose code is not there
-BEGINS = "whole-"
+Kept = Mapping[str, tuple[str, bool, bytes, bytes]]
 
 
 class Loader(InspectLoader):
     """Finds and loads modules. kept: by name, each one's file, whether it is a package, its code and its source."""
 
-    def __init__(self, kept: Mapping[str, tuple[str, bool, bytes, bytes]], place: str) -> None:
-        self._kept, self._place = kept, place
+    def __init__(self, kept: Kept, folder: str) -> None:
+        self._kept, self._folder = kept, folder
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """As Python asks for it."""
@@ -40,7 +43,7 @@ class Loader(InspectLoader):
             return None
         file, package = self._kept[name][:2]
         inside: list[str] | None = [] if package else None
-        return spec_from_file_location(name, f"{self._place}/{file}", loader=self, submodule_search_locations=inside)
+        return spec_from_file_location(name, f"{self._folder}/{file}", loader=self, submodule_search_locations=inside)
 
     def get_code(self, fullname: str) -> Any:
         """As it was compiled."""
@@ -51,45 +54,41 @@ class Loader(InspectLoader):
         return zlib.decompress(self._kept[fullname][3]).decode("utf-8")
 
 
-def folder() -> str:
-    """Where code is kept, which is made if need be; OSError where it cannot be this user's alone."""
-    path = os.path.join(own_folder(), "code")
-    made(os.path.dirname(path))
-    made(path)
-    return path
+def written(module: str, kept: Kept) -> bytes:
+    """The image of a module's code: the module, and all that it is made of."""
+    return marshal.dumps((PYTHON, module, dict(kept)))
 
 
-def place_of(fingerprint: str) -> str:
-    """The file of the code with this fingerprint, for this Python."""
-    return os.path.join(folder(), f"{BEGINS}{fingerprint}-{sys.hexversion:x}-{sys.flags.optimize}")
-
-
-def begin(fingerprint: str) -> None:
-    """Import from now on out of the code with this fingerprint; without it, say so and end."""
-    loader = _loader(fingerprint)
-    if loader is None:
-        sys.stdout.write(json.dumps({"changed": False, ABSENT: True}))
-        raise SystemExit(0)
-    sys.meta_path.insert(0, loader)
-    loader.exec_module(sys.modules[ROOT])
-
-
-def _loader(fingerprint: str) -> Loader | None:
-    """None where there is no such file, or none that can be read: that one goes, for it would stay so."""
-    with suppress(OSError):
-        path = place_of(fingerprint)
-        with open(path, "rb") as file:
-            kept = _read(file.read())
-        if kept is None:
-            os.remove(path)
-            return None
-        os.utime(path)
-        return Loader(kept, os.path.dirname(path))
-    return None
-
-
-def _read(data: bytes) -> dict[str, tuple[str, bool, bytes, bytes]] | None:
+def read(data: bytes) -> tuple[str, Kept] | None:
+    """The module and its code; None where this Python cannot use it."""
     with suppress(ValueError, EOFError, TypeError):
-        kept = marshal.loads(data)
-        return kept if isinstance(kept, dict) and ROOT in kept else None
+        python, module, kept = marshal.loads(data)
+        return (module, kept) if python == PYTHON and module in kept else None
     return None
+
+
+def main(folder: str) -> None:
+    """Run the module with what it is told, as Ansible itself would."""
+    path = os.path.join(folder, IMAGE)
+    with open(path, "rb") as file:
+        found = read(file.read())
+    if found is None:
+        os.remove(path)
+        raise SystemExit(NONE)
+    os.utime(folder)
+    module, kept = found
+    sys.path = [place for place in sys.path if place != folder]
+    sys.meta_path.insert(0, Loader(kept, folder))
+    basic: Any = importlib.import_module(BASIC)
+    basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = sys.stdin.buffer.read(), "legacy"
+    runpy.run_module(module, {"_module_fqn": module, "_modlib_path": ""}, "__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(os.path.dirname(os.path.abspath(__file__)))
+    except FileNotFoundError:
+        raise SystemExit(NONE) from None
+    except Exception as error:
+        sys.stdout.write(json.dumps({"failed": True, "changed": False, "msg": f"{type(error).__name__}: {error}"}))
+        raise SystemExit(0) from error

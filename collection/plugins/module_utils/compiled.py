@@ -7,15 +7,17 @@ Ansible brings a module with all that it imports as source in a zip file. Out of
 imported in each process, and twice. Whoever imports this first has the rest of the collection compiled and kept, by
 what is in it, in a folder that is this user's alone. Where that cannot be, all is as without it.
 
-A call that stays for others has all that came with it compiled, what is Ansible's too, and kept as one file
-(code_image.py): the next job then sends none of it.
+A call that stays for others has all that came with it compiled, what is Ansible's too, and kept with a program that
+starts it (code_image.py): the next job then sends none of it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import marshal
 import os
+import shutil
 import sys
 import zlib
 from contextlib import suppress
@@ -27,20 +29,20 @@ from typing import Any
 from zipfile import ZipFile
 from zipimport import zipimporter
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.code_image import BEGINS, folder, place_of
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.fingerprint import ADDED, fingerprint
+from ansible_collections.stackswap.bluegreen.plugins.module_utils import code_image
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
 PACKAGE = "ansible_collections.stackswap.bluegreen."
 MOST = 2000  # files: as many as a dozen versions of the collection have
-WHOLE = 3  # files with all of a module's code, of 2 MB each
-INIT = "/__init__.py"
+BEGINS, WHOLE = "whole-", 3  # the folders with all of a module's code, of 2 MB each: how many are kept
+INIT, ADDED = "/__init__.py", "sitecustomize.py"  # the latter by Ansible, on the server
 
 
 class Finder:
     """Finds the collection's modules in the zip file that they came in."""
 
     def __init__(self, archive: zipimporter, folder: str) -> None:
-        self._archive, self._folder, self.archive = archive, folder, archive.archive
+        self._archive, self._folder = archive, folder
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """As Python asks for it. None for what is not the collection's, or not there."""
@@ -49,7 +51,7 @@ class Finder:
             with suppress(OSError):
                 loader = Loader(self._archive.get_data(place), place, self._folder)
                 inside: list[str] | None = [] if place.endswith("/__init__.py") else None
-                where = f"{self.archive}/{place}"
+                where = f"{self._archive.archive}/{place}"
                 return spec_from_file_location(name, where, loader=loader, submodule_search_locations=inside)
         return None
 
@@ -93,6 +95,14 @@ def leave_room(folder: str) -> None:
             os.remove(os.path.join(folder, name))
 
 
+def folder() -> str:
+    """Where code is kept, which is made if need be; OSError where it cannot be this user's alone."""
+    path = os.path.join(own_folder(), "code")
+    made(os.path.dirname(path))
+    made(path)
+    return path
+
+
 def begin(archive: Any) -> Finder | None:
     """Have what is imported from now on come out of this archive, and be kept."""
     if not isinstance(archive, zipimporter):
@@ -106,17 +116,21 @@ def begin(archive: Any) -> Finder | None:
     return None
 
 
-def keep_whole(archive: str) -> None:
-    """Have all that is in this archive as one file, and no more than a few of such files."""
+def keep_whole(key: str) -> None:
+    """Have all code of the module that runs by this key, and no more than a few of such folders."""
+    main = vars(sys.modules["__main__"])
+    archive, module = str(main.get("_modlib_path") or ""), str(main.get("_module_fqn") or "")  # where Ansible says so
     with suppress(OSError):
-        with open(archive, "rb") as file:
-            path = place_of(fingerprint(file.read()))
-        if not os.path.exists(path):
+        whole = os.path.join(folder(), BEGINS + os.path.basename(key))
+        if archive and not os.path.exists(os.path.join(whole, code_image.IMAGE)):
             os.nice(19)
-            keep(path, marshal.dumps(_all_of(archive)))
-            found = [entry for entry in os.scandir(os.path.dirname(path)) if entry.name.startswith(BEGINS)]
+            image, program = code_image.written(module, _all_of(archive)), inspect.getsource(code_image)
+            os.makedirs(whole, 0o700, exist_ok=True)
+            keep(os.path.join(whole, code_image.PROGRAM), program.encode())
+            keep(os.path.join(whole, code_image.IMAGE), image)
+            found = [entry for entry in os.scandir(os.path.dirname(whole)) if entry.name.startswith(BEGINS)]
             for entry in sorted(found, key=lambda one: one.stat().st_mtime)[:-WHOLE]:
-                os.remove(entry.path)
+                shutil.rmtree(entry.path)
 
 
 def _all_of(archive: str) -> dict[str, tuple[str, bool, bytes, bytes]]:
@@ -132,5 +146,4 @@ def _all_of(archive: str) -> dict[str, tuple[str, bool, bytes, bytes]]:
     return kept
 
 
-_FOUND = begin(globals().get("__loader__"))
-ARCHIVE = _FOUND.archive if _FOUND else ""  # the zip file that this call's code came in; '' where it came in none
+begin(globals().get("__loader__"))

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.compiled import ARCHIVE, keep_whole
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.compiled import keep_whole
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.forkserver import ASK, PROGRAM, PYTHON, ForkServer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
@@ -88,7 +88,7 @@ def served(
 
     asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already). Nothing for here
     and now. With server (a name) and rest (seconds) a fork server stays there, for which anew does what main does with
-    other options; what comes through it is forked, and stays where it is.
+    other options; what comes through it is forked, and stays where it is. code: the key by which its code is kept.
     """
     told = asked or {}
     name, lease = str(told.get("name") or ""), float(told.get("lease") or 0)
@@ -100,7 +100,8 @@ def served(
     sweep(own_folder())
     server, stay = str(told.get("server") or ""), None
     if server and anew:
-        stay = partial(_stay, _place(server), float(told.get("rest") or 0), partial(_again, anew))
+        rest, code = float(told.get("rest") or 0), str(told.get("code") or "")
+        stay = partial(_stay, _place(server), rest, code, partial(_again, anew))
     return detach(
         folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")), stay
     )
@@ -146,9 +147,17 @@ def detach(
 
 
 def _stay(
-    folder: str, rest: float, again: Callable[[dict[str, Any]], None], first: Callable[[], None], go: Callable[[], None]
+    folder: str,
+    rest: float,
+    code: str,
+    again: Callable[[dict[str, Any]], None],
+    first: Callable[[], None],
+    go: Callable[[], None],
 ) -> None:
-    """Be a fork server, whose first fork does the work that is asked for; without one, do that."""
+    """Be a fork server, whose first fork does the work that is asked for; without one, do that.
+
+    code: by what key a later job looks for all this module's code; '' where none does.
+    """
     try:
         server = ForkServer(folder, rest)
     except OSError:  # as where an earlier call of the job has left one
@@ -156,8 +165,8 @@ def _stay(
     server.fork(first)
     go()
     _leave()
-    if ARCHIVE:
-        server.fork(partial(keep_whole, ARCHIVE))
+    if code:
+        server.fork(partial(keep_whole, code))
     return server.attend(again)
 
 

@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -25,9 +25,8 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils import stubbed
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE, Forked, heard
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.opened import opened
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.kept_code import KeptCode
 
 GRACE, LEASE, SPARE = 2.0, 30.0, 5.0  # seconds
 REST, LAST = 60.0, 2.0  # seconds that a fork server waits for a call: between those of a job, and after the last
@@ -94,10 +93,13 @@ class Listener:
             return self._told(code, text)
         if not (self._more and self._forked.able):
             return self._execute(line)
-        if self._forked.first:
-            opened(self._action, self._args, self._variables)
-        staying = {**line, "server": self._forked.name}
-        got = self._execute(staying, stubbed.executed) or self._execute(staying)
+        return self._first({**line, "server": self._forked.name})
+
+    def _first(self, line: dict[str, Any]) -> dict[str, Any]:
+        """A call that leaves a fork server: from the code that a server has kept, else with all of it."""
+        kept = KeptCode(self._action, self._variables)
+        code, text = kept.call(self._args, line)
+        got = self._execute({**line, "code": kept.key}) if code == NONE else self._told(code, text)
         self._forked.left()
         return got
 
@@ -140,8 +142,8 @@ class Listener:
     def _hear(self, *_ignored: Any) -> None:
         self._signaled = True
 
-    def _execute(self, line: dict[str, Any], how: Callable[..., Any] = executed) -> Any:
-        return how(self._action, {**self._args, "_line": line}, self._variables)
+    def _execute(self, line: dict[str, Any]) -> dict[str, Any]:
+        return executed(self._action, {**self._args, "_line": line}, self._variables)
 
     def _told(self, code: int, text: str) -> dict[str, Any]:
         """What a fork server has answered."""

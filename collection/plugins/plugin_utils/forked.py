@@ -23,9 +23,13 @@ from ansible.module_utils.common import json as codec
 
 FOLDER = "stackswap-forked"
 NONE, LOST = 5, 255  # the exit code where there is no fork server; and of ssh without a connection
-# The same folder as own_folder's, and the program that a fork server has put there (module_utils/forkcall.py).
-CALL = (
+# The same folder as own_folder's. What is run out of it is its owner's alone, or nothing is.
+HOME = (
     'd=/run/stackswap; [ -O "$d" ] || d="${{XDG_RUNTIME_DIR:-${{TMPDIR:-/tmp}}}}/stackswap-$(id -u)"; '
+    '[ -O "$d" ] && [ ! -h "$d" ] || exit 5; '
+)
+# The program that a fork server has put there (module_utils/forkcall.py), and the Python that it runs in.
+CALL = HOME + (
     '{{ read -r python <"$d"/{server}/python; }} 2>/dev/null || exit 5; '
     'exec "$python" -IS "$d"/{server}/call {call} {grace}{stop}'
 )
@@ -45,11 +49,6 @@ class Forked:
         """Whether the options can go through a pipe."""
         return bool(self._action._is_pipelining_enabled("new"))
 
-    @property
-    def first(self) -> bool:
-        """Whether no call of this run has left one on any server: what is to be sent has not been put together yet."""
-        return not os.path.exists(os.path.dirname(self._mark))
-
     def left(self) -> None:
         """Remember that there may be one."""
         os.makedirs(os.path.dirname(self._mark), mode=0o700, exist_ok=True)
@@ -63,7 +62,12 @@ class Forked:
         told = {"name": line["name"], "rest": line["rest"], "args": {**args, "_line": dict(line)}}
         words = {"server": shlex.quote(self.name), "call": shlex.quote(str(line["name"])), "grace": line["grace"]}
         command = CALL.format(stop=" stop" if line["stop"] else "", **words)
-        return heard(self._action._low_level_execute_command(command, in_data=b"\n" + encoded(told)))
+        return asked(self._action, command, b"\n" + encoded(told))
+
+
+def asked(action: Any, command: str, data: bytes) -> tuple[int, str]:
+    """The exit code of a shell's command that is given data, and what it said."""
+    return heard(action._low_level_execute_command(command, in_data=data))
 
 
 def heard(got: Mapping[str, Any]) -> tuple[int, str]:
