@@ -353,12 +353,6 @@ MUTANTS = {
         "",
         f"{UNIT}/collection/test_await.py::test_a_candidate_that_ends_before_the_proxy_has_checked_is_seen",
     ),
-    "what was seen of a candidate before the proxy's check proves it": Mutant(
-        f"{SERVER}/verbs/verdicts.py",
-        "if taken.pid == worker[0] and health.down(taken, expected):",
-        "if taken.pid == worker[0]:",
-        f"{UNIT}/collection/test_await.py::test_a_candidate_that_ends_when_the_proxy_has_checked_is_seen",
-    ),
     "what lies on a server is run, whoever has laid it there": Mutant(
         "collection/plugins/plugin_utils/forked.py",
         """'[ -O "$d" ] && [ ! -h "$d" ] || exit 5; '""",
