@@ -15,17 +15,20 @@ import pytest
 
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.forked import NONE
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.kept_code import START
-from tests.unit.test_compiled import MODULE, OURS, UTILS
+from tests.unit.test_compiled import MODULE, OURS, SOURCE, UTILS
+
+KEEPING = {f"{UTILS}/{name}": (SOURCE / name).read_text() for name in ("code_image.py", "code_keep.py")}
 
 # What a module does here stands for all that it would: it is found in the code, and tells where that came from.
 MAIN = f"""
 import inspect, sys
 import ansible.module_utils.basic as basic
-from {MODULE} import compiled, word
+from {MODULE} import compiled  # first, as in every module
+from {MODULE} import code_keep, word
 print(word.SAID, type(word.__spec__.loader).__name__, basic.OWN, basic._ANSIBLE_ARGS)
 print(inspect.getsource(word.fail).splitlines()[0])
 print(_module_fqn, any("whole-" in place for place in sys.path))
-compiled.keep_whole(sys.argv[2] if len(sys.argv) > 2 else "")
+code_keep.keep_whole(sys.argv[2] if len(sys.argv) > 2 else "")
 if basic._ANSIBLE_ARGS == b"fail":
     word.fail()
 """
@@ -51,7 +54,7 @@ class Server:
     def call(self, key: str, said: str = "first") -> str:
         """Call the module as Ansible does, and keep its code by this key."""
         packages = ["/".join(UTILS.split("/")[:end]) for end in range(1, 6)] + ["ansible", "ansible/module_utils"]
-        files = {f"{package}/__init__.py": "" for package in packages} | OURS
+        files = {f"{package}/__init__.py": "" for package in packages} | OURS | KEEPING
         files |= {"ansible/module_utils/basic.py": BASIC, "main.py": MAIN, f"{UTILS}/word.py": WORD.format(said=said)}
         path = self.folder / "payload.zip"
         with zipfile.ZipFile(path, "w") as archive:

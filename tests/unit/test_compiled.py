@@ -12,7 +12,7 @@ import pytest
 
 UTILS = "ansible_collections/stackswap/bluegreen/plugins/module_utils"
 SOURCE = Path(__file__).parents[2] / "collection" / "plugins" / "module_utils"
-FILES = ("compiled.py", "code_image.py", "own_folder.py")
+FILES = ("compiled.py", "own_folder.py")
 OURS = {f"{UTILS}/{name}": (SOURCE / name).read_text() for name in FILES}
 MODULE = UTILS.replace("/", ".")
 # A module as Ansible brings it: the zip file comes first on the path, and its own import of ours does too.

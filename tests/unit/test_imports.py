@@ -97,6 +97,7 @@ EFFECTS = {  # each with the guarded modules that are its own
     "own_folder": (),
     "compiled": (),
     "code_image": (),
+    "code_keep": (),
     "forkcall": ("fcntl",),
     "records": (),
     "crontab": (),
@@ -148,7 +149,7 @@ STANDARD_PURE = set(
 GUARDED = set(  # one file each may have these; any other standard module is free in an effect
     "asyncio ctypes fcntl http multiprocessing random signal socket ssl subprocess threading urllib.request".split()
 )
-SHARED = ("own_folder", "forkserver", "forkcall", "compiled", "code_image")  # effects that others may use
+SHARED = ("own_folder", "forkserver", "forkcall", "compiled", "code_image", "code_keep")  # effects that others may use
 # What stands behind the modules: they alone construct effects.
 FACES = (
     "backing_module",

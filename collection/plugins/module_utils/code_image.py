@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Starts a module from all its code, which an earlier job has left on this server, compiled: none of it is sent.
 
-This file lies as it is in the folder of that code (compiled.py), and needs nothing but Python. What Ansible would have
+This file lies as it is in the folder of that code (code_keep.py), and needs nothing but Python. What Ansible would have
 written into the module's program comes by standard input. The exit code is 5 where the code cannot be used here.
 """
 

@@ -7,35 +7,27 @@ Ansible brings a module with all that it imports as source in a zip file. Out of
 imported in each process, and twice. Whoever imports this first has the rest of the collection compiled and kept, by
 what is in it, in a folder that is this user's alone. Where that cannot be, all is as without it.
 
-A call that stays for others has all that came with it compiled, what is Ansible's too, and kept with a program that
-starts it (code_image.py): the next job then sends none of it.
+A call that stays for others has all that came with it kept, what is Ansible's too (code_keep.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import marshal
 import os
-import shutil
 import sys
-import zlib
 from contextlib import suppress
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER, spec_from_file_location
 from types import CodeType
 from typing import Any
-from zipfile import ZipFile
 from zipimport import zipimporter
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils import code_image
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
 PACKAGE = "ansible_collections.stackswap.bluegreen."
 MOST = 2000  # files: as many as a dozen versions of the collection have
-BEGINS, WHOLE = "whole-", 3  # the folders with all of a module's code, of 2 MB each: how many are kept
-INIT, ADDED = "/__init__.py", "sitecustomize.py"  # the latter by Ansible, on the server
 
 
 class Finder:
@@ -114,36 +106,6 @@ def begin(archive: Any) -> Finder | None:
         sys.meta_path.insert(0, finder)
         return finder
     return None
-
-
-def keep_whole(key: str) -> None:
-    """Have all code of the module that runs by this key, and no more than a few of such folders."""
-    main = vars(sys.modules["__main__"])
-    archive, module = str(main.get("_modlib_path") or ""), str(main.get("_module_fqn") or "")  # where Ansible says so
-    with suppress(OSError):
-        whole = os.path.join(folder(), BEGINS + os.path.basename(key))
-        if archive and not os.path.exists(os.path.join(whole, code_image.IMAGE)):
-            os.nice(19)
-            image, program = code_image.written(module, _all_of(archive)), inspect.getsource(code_image)
-            os.makedirs(whole, 0o700, exist_ok=True)
-            keep(os.path.join(whole, code_image.PROGRAM), program.encode())
-            keep(os.path.join(whole, code_image.IMAGE), image)
-            found = [entry for entry in os.scandir(os.path.dirname(whole)) if entry.name.startswith(BEGINS)]
-            for entry in sorted(found, key=lambda one: one.stat().st_mtime)[:-WHOLE]:
-                shutil.rmtree(entry.path)
-
-
-def _all_of(archive: str) -> dict[str, tuple[str, bool, bytes, bytes]]:
-    """By a module's name its file, whether it is a package, its code and its source."""
-    kept = {}
-    with ZipFile(archive) as opened:
-        for place in opened.namelist():
-            if place.endswith(".py") and place != ADDED:
-                source, package = opened.read(place), place.endswith(INIT)
-                code = marshal.dumps(compile(source, place, "exec", dont_inherit=True))
-                name = place[: -len(INIT) if package else -len(".py")].replace("/", ".")
-                kept[name] = (place, package, code, zlib.compress(source))
-    return kept
 
 
 begin(globals().get("__loader__"))

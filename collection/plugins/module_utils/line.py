@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.compiled import keep_whole
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.code_keep import keep_whole
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.forkserver import ASK, PROGRAM, PYTHON, ForkServer
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.own_folder import made, own_folder
 
