@@ -1,8 +1,8 @@
 """What more servers cost: the same deploy on one, two, four and eight of them, and one that has nothing to do.
 
-The servers are containers with sshd and an engine of their own on this machine. fleet_scale gives each of them the same
-small part of a core, however many there are, as servers have processors of their own; what is left is the control
-node's. Without that, in fleet_scale_shared, what they do at once shares the cores, and eight have no more than one.
+The servers are containers with sshd and an engine of their own on this machine: what they do at once shares its cores,
+and eight of them have no more processor than one. fleet_scale_own gives each server the same small part of a core,
+however many there are, as servers have; what is left is the control node's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.bench.figure import Figure, say
 from tests.lab import images
 from tests.lab.fleet import APPS, SHOP, VERSIONS, Fleet, fleet
 
-NAMES = ("fleet_scale", "fleet_scale_shared", "fleet_noop")
+NAMES = ("fleet_scale", "fleet_noop", "fleet_scale_own")
 SIZES, ROUNDS = (1, 2, 4, 8), 7
 SECONDS = 300  # after so many no round begins
 OWN = 0.2  # of a core: eight servers leave a fifth of two cores to the control node
@@ -34,17 +34,17 @@ def measure(names: Sequence[str]) -> Iterator[Figure]:
     with fleet(max(SIZES), APPS[0], stackswap_services={"shop": {**SHOP, "bake": 0}}) as stack:
         say(f"{max(SIZES)} servers on {os.cpu_count()} cores")
         deploy(stack, max(SIZES), 0)
-        if {"fleet_scale_shared", "fleet_noop"} & set(names):
+        if {"fleet_scale", "fleet_noop"} & set(names):
             took, again = sizes(stack, 1)
-            if "fleet_scale_shared" in names:
-                yield scale("fleet_scale_shared", took)
+            if "fleet_scale" in names:
+                yield scale("fleet_scale", took)
             if "fleet_noop" in names:
                 yield figure.of("fleet_noop", "s", again, more={"servers": max(SIZES), **told()})
-        if "fleet_scale" in names:
+        if "fleet_scale_own" in names:
             for server in stack.servers:
                 images.docker("update", "--cpus", str(OWN), server.host.container)
             took, _again = sizes(stack, ROUNDS + 2)
-            yield scale("fleet_scale", took, cores_each=OWN)
+            yield scale("fleet_scale_own", took, cores_each=OWN)
 
 
 def sizes(stack: Fleet, first: int) -> tuple[dict[int, list[float]], list[float]]:
