@@ -70,8 +70,11 @@ def read(data: bytes) -> tuple[str, Kept] | None:
 def main(folder: str) -> None:
     """Run the module with what it is told, as Ansible itself would."""
     path = os.path.join(folder, IMAGE)
-    with open(path, "rb") as file:
-        found = read(file.read())
+    try:
+        with open(path, "rb") as file:
+            found = read(file.read())
+    except FileNotFoundError:
+        raise SystemExit(NONE) from None
     if found is None:
         os.remove(path)
         raise SystemExit(NONE)
@@ -87,8 +90,6 @@ def main(folder: str) -> None:
 if __name__ == "__main__":
     try:
         main(os.path.dirname(os.path.abspath(__file__)))
-    except FileNotFoundError:
-        raise SystemExit(NONE) from None
     except Exception as error:
         sys.stdout.write(json.dumps({"failed": True, "changed": False, "msg": f"{type(error).__name__}: {error}"}))
         raise SystemExit(0) from error
