@@ -64,3 +64,19 @@ def test_a_claim_that_ran_out_is_taken_over_and_the_old_job_is_superseded(server
     assert ran.code != 0 and "has taken the service over from this one" in ran.line, ran.said
     assert servers.answers() == [now] * 3
     assert servers.running() == [[now]] * 3 and servers.claims() == [None] * 3
+
+
+@pytest.mark.parametrize("forks", ["1", "2", "8"])
+def test_the_main_server_is_claimed_first_wherever_it_stands(servers: Fleet, forks: str) -> None:
+    """Servers before it do not wait for it in the only processes that there are."""
+    now, then = servers.even()
+    ran = servers.play("deploy.yml", then, "--forks", forks, main="server3")
+    assert (ran.code, servers.answers()) == (0, [then] * 3), ran.said
+    assert servers.claims() == [None] * 3
+    servers.hostvars["server3"] = BAKES
+    first = servers.begin("deploy.yml", now, "--limit", "server3", main="server3", job="another")
+    until(lambda: servers.answers()[2] == now)
+    refused = servers.play("deploy.yml", now, "--forks", forks, main="server3")
+    assert refused.code != 0 and "job another" in refused.said
+    assert (servers.claims()[:2], servers.answers()) == ([None] * 2, [then, then, now])
+    assert ended(first).code == 0

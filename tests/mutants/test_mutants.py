@@ -142,6 +142,24 @@ MUTANTS = {
         "                    self._live.put(service, value)\n",
         f"{UNIT}/haproxy/test_proxy.py::test_the_file_is_written_before_the_runtime",
     ),
+    "the others do not wait for the first server": Mutant(
+        "collection/plugins/plugin_utils/first.py",
+        "return self.begun() and self._said(fcntl.LOCK_SH) and os.getppid() == self._parent",
+        "return self.begun()",
+        f"{UNIT}/collection/test_first.py::test_the_others_wait_until_it_is_over_and_go_on_if_it_went_well",
+    ),
+    "a server that was not claimed goes on": Mutant(
+        f"{SERVER}/fleet.py",
+        'if not result or result.get("unclaimed"):',
+        "if not result:",
+        f"{UNIT}/collection/test_fleet.py::test_a_server_that_was_not_claimed_is_bad",
+    ),
+    "an interface that is no bridge is told to ask more often": Mutant(
+        f"{SERVER}/neighbours.py",
+        'if os.path.isdir(os.path.join(links, name, "bridge")):',
+        "if True:",
+        f"{UNIT}/test_neighbours.py::test_a_real_interface_with_these_addresses_is_left_alone",
+    ),
     "no proxy lock": Mutant(
         f"{SERVER}/haproxy/proxy.py",
         "        with self._lock():\n            self._refuse_unknown(service, value)\n",

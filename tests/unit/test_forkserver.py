@@ -208,3 +208,10 @@ def test_a_call_right_behind_half_a_call_is_done(job: Job) -> None:
     closing.start()
     assert job.call("two")[1]["said"] == "two"
     closing.join()
+
+
+def test_a_server_may_be_left_before_there_is_anything_to_do(job: Job) -> None:
+    """The call that leaves it does not do its work, and the next one does, in a fork of it."""
+    assert job.first("boom", idle=True) == {"changed": False}
+    code, told = job.call("two")
+    assert (code, told["said"]) == (0, "two") and told["born"] != told["pid"]

@@ -92,6 +92,7 @@ EFFECTS = {  # each with the guarded modules that are its own
     "locks": ("fcntl",),
     "machine": (),
     "mounted": (),
+    "neighbours": (),
     "forkserver": ("fcntl",),
     "line": ("fcntl", "signal"),
     "own_folder": (),

@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         args = self._task.args
         among = args.get("among", task_vars["ansible_play_hosts_all"])
-        results = {server: task_vars["hostvars"][server].get(args["result"]) for server in among}
+        results = {server: _result(task_vars, server, args) for server in among}
         known = args.get("known") or {}
         if not args.get("turn"):
             gate, differ = _folded(args, known, among, results)
@@ -39,7 +39,15 @@ class ActionModule(ActionBase):
         if args.get("built"):
             gate["built"] = {name: args["built"][name] for name in ("image", "notes") if name in args["built"]}
         gates = turns.approved(turns.passed(known, job, turn, gate), str(args.get("expect") or ""))
+        if args["rung"] == fleet.CLAIMED:
+            servers = job["services"][turn]["servers"]
+            gates["unclaimed"] = [name for name in servers if _result(task_vars, name, args).get("unclaimed")]
         return {**gates, **_end(args, gates["services"], differ)}
+
+
+def _result(task_vars: Any, server: str, args: Any) -> Any:
+    """What the rung's task has answered for a server; {} where it has not run there."""
+    return task_vars["hostvars"][server].get(args["result"]) or {}
 
 
 def _folded(args: Any, known: Any, among: Any, results: Any) -> tuple[dict[str, Any], str]:

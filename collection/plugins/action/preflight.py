@@ -24,7 +24,7 @@ OWN = {  # what the role itself sets; a play before this one in the same run may
     f"stackswap_{name}"
     for name in (
         "asked back behind buildx buildx_missing built called candidates claimed each engine_missing engine_wanted "
-        "fetched file gate gates heard here joined kind left live looked made maintained others outcome planned "
+        "fetched file gate gates heard here kind left live looked made maintained others outcome planned "
         "proxy_image pruned pulled python ready reported running server settled shared spared status tested told turn "
         "wanted wave waved"
     ).split()

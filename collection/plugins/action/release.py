@@ -17,20 +17,30 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import calls, 
 from ansible_collections.stackswap.bluegreen.plugins.module_utils import service as services
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import StackswapError, untouched
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import clean
-from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import followed
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.first import First
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.followed import followed, opened
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.piped import piped
+from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.turn import Turn
 
 CLIMBING = ("claimed", "ready", "live")  # what a job asks for before it asks for more
+CLAIMED = CLIMBING[0]
+UNCLAIMED = {"changed": False, "unclaimed": True}  # the first server has not been claimed, or not yet
 
 
 class ActionModule(ActionBase):
     """Only the service's options are touched; all else is the module's."""
 
     follow_from = staticmethod(calls.options)
+    variables: Sequence[str] = ("room", "preview")  # what of the user's variables this module knows beside the common
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        args = self._given(str(task_vars["inventory_hostname"]))
+        args = dict(self._task.args)
+        service = args.pop("turn", None)
+        turn = Turn(str(service), self._templar, task_vars) if service else None
+        if turn:
+            follow = self.follow_from(turn.asked, turn.gate, turn.server)
+            args = {**follow, **turn.given(self.variables), **args}
         name, state = args.get("name"), args.get("state", "settled")
         known, laid = {name: args.get("service")}, {name: args.pop("overrides", None) or {}}
         try:
@@ -44,13 +54,21 @@ class ActionModule(ActionBase):
             told = fleet.refused(str(name), str(place), state, str(args.get("job") or ""), error.cause, error.what)
             return {"failed": True, "msg": untouched(error.what), "stackswap": told}
         piped(self._connection, task_vars)
+        if turn and state == CLAIMED and not self._task.check_mode:
+            return self._claimed(turn, args, task_vars)
         return followed(self, args, task_vars, more=state in CLIMBING and bool(args.get("job")))
 
-    def _given(self, server: str) -> dict[str, Any]:
-        """The task's own options over those that follow from what was asked."""
-        args = dict(self._task.args)
-        asked, gate = args.pop("asked", None), args.pop("gate", None)
-        return {**self.follow_from(asked, gate or {}, server), **args} if asked else args
+    def _claimed(self, turn: Turn, args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        """One server is claimed before all others, the same for every job: of two jobs at once, one has it and them.
+
+        The others' connections and fork servers are opened meanwhile, for which nothing is claimed.
+        """
+        first = First(turn.run, str(args["name"]))
+        if turn.server == turn.asked["first"]:
+            return first.lead(lambda: followed(self, args, task_vars, more=True))
+        if not first.over():
+            opened(self, args, task_vars)
+        return followed(self, args, task_vars, more=True) if first.done() else dict(UNCLAIMED)
 
 
 def _only(names: Sequence[str], attached: Any) -> dict[str, Any]:

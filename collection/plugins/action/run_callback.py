@@ -13,3 +13,4 @@ class ActionModule(release.ActionModule):
     """The same service, the same refusals."""
 
     follow_from = staticmethod(calls.callback_options)
+    variables = ()

@@ -26,16 +26,14 @@ options:
 
     TURN = r"""
 options:
-  asked:
+  turn:
     description:
-      - What M(stackswap.bluegreen.preflight) has answered for the service. What is not given otherwise is taken from
-        it, such as O(name), O(version), O(job), and what the server has of the service.
-    type: dict
-  gate:
-    description:
-      - What M(stackswap.bluegreen.fleet_gate) has come to for the service by now. With O(asked), the image and the
-        release that are this server's in the job are taken from it.
-    type: dict
+      - The service whose turn it is in a job of the role. What is not given otherwise is then taken from the variables
+        of the play. What M(stackswap.bluegreen.preflight) and M(stackswap.bluegreen.fleet_gate) have answered for the
+        service is in C(stackswap_wanted) and C(stackswap_gates), and the role documents those that are the user's own.
+      - A call that claims then waits until the service is claimed on the first of its servers. Where that has not
+        begun, or has failed, the answer is C(unclaimed), and nothing is changed.
+    type: str
 """
 
     LINE = r"""

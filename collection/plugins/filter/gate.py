@@ -6,14 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.stackswap.bluegreen.plugins.module_utils.calls import of_server
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.turns import gate_of
 
 
-def gate(gates: Any, job: Any, service: str, server: str = "") -> dict[str, Any]:
-    """The service's gate; of a server, only what its calls are given of it."""
-    whole = gate_of(gates, job, service)
-    return of_server(whole, server) if server else whole
+def gate(gates: Any, job: Any, service: str) -> dict[str, Any]:
+    """The service's gate."""
+    return gate_of(gates, job, service)
 
 
 class FilterModule:

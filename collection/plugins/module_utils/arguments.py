@@ -41,7 +41,7 @@ JOB: Spec = {
 }
 
 SERVER: Spec = {"docker_host": {"type": "str"}}
-TURN: Spec = {"asked": {"type": "dict"}, "gate": {"type": "dict"}}  # the action plugin's, see calls.py
+TURN: Spec = {"turn": {"type": "str"}}  # the action plugin's, see calls.py
 CALL: Spec = {"job": {"type": "raw"}}
 NAMED: Spec = {"name": {"type": "raw", "required": True}, "environment": {"type": "dict", "required": True}}
 INSIDE: Spec = {"process": {"type": "str", "default": ""}}

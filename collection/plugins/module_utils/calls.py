@@ -52,16 +52,6 @@ def callback_options(asked: Mapping[str, Any], gate: Mapping[str, Any], server: 
     return {name: told[name] for name in OF_CALLBACK if name in told}
 
 
-def of_server(gate: Mapping[str, Any], server: str) -> dict[str, Any]:
-    """What of a gate the options of this server follow from: of a large fleet, all of it is much to hand to each."""
-    image = (gate.get("images") or {}).get(server)
-    report = (gate.get("reports") or {}).get(server) or {}
-    return {
-        "images": {server: {"id": image["id"]}} if image else {},
-        "reports": {server: {"asked": {"release": (report.get("asked") or {}).get("release")}}},
-    }
-
-
 def at_hand(asked: Mapping[str, Any], reports: Mapping[str, Any]) -> dict[str, Any]:
     """The image that the job is for on each server that has it, as its claim tells: these are not asked for it again.
 

@@ -294,6 +294,7 @@ class Effects:
     them; tenants() which services have addresses here, by what stands in containers and proxy. mounts() is what is
     mounted here, by mount point. at(point) is called at every boundary of a step: tests end the process there.
     available() answers how much memory a new program may get, None where nobody can tell. cron: what runs by the clock.
+    ask_often() has who starts at an address of the network be found there soon.
     """
 
     engine: Engine
@@ -316,3 +317,4 @@ class Effects:
     prober: Callable[[Callable[[], Answer], float], Prober] = none
     available: Callable[[], int | None] = lambda: None
     cron: Cron = NO_CRON
+    ask_often: Callable[[], None] = lambda: None

@@ -65,8 +65,8 @@ LISTS = ("callbacks", "warnings", "drains", "notes")
 
 
 def word(result: Mapping[str, Any] | None) -> str:
-    """What a server's registered result says; what was not heard from is bad."""
-    if not result:
+    """What a server's registered result says; what was not heard from is bad, and so is one that was not claimed."""
+    if not result or result.get("unclaimed"):
         return MISSING
     if result.get("unreachable"):
         return UNREACHABLE

@@ -89,6 +89,7 @@ def served(
     asked: name (of the folder), grace and lease (seconds), stop (whether a stop is asked for already). Nothing for here
     and now. With server (a name) and rest (seconds) a fork server stays there, for which anew does what main does with
     other options; what comes through it is forked, and stays where it is. code: the key by which its code is kept.
+    idle: whether the server is all that is asked for, and not the work.
     """
     told = asked or {}
     name, lease = str(told.get("name") or ""), float(told.get("lease") or 0)
@@ -98,6 +99,8 @@ def served(
     if told.get("forked"):
         return work(Line(folder, lease))
     sweep(own_folder())
+    if told.get("idle"):
+        work = _nothing
     server, stay = str(told.get("server") or ""), None
     if server and anew:
         rest, code = float(told.get("rest") or 0), str(told.get("code") or "")
@@ -105,6 +108,10 @@ def served(
     return detach(
         folder, float(told.get("grace") or 0), lambda: work(Line(folder, lease)), bool(told.get("stop")), stay
     )
+
+
+def _nothing(_line: Line) -> None:
+    sys.stdout.write(json.dumps({"changed": False}))
 
 
 def detach(

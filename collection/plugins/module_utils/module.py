@@ -60,6 +60,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils.locks import L
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.merge import absent
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.model import RUNGS, WEB, Release, Service
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.mounted import mounted
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.neighbours import ask_often
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.observe import Look, look
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.probe import Probe
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.prober import Prober
@@ -173,6 +174,7 @@ def effects_of(params: Mapping[str, Any], job_id: str, blank: bool, line: Line =
     if blank:
         proxy = _or(lambda: _answering(proxy), ProxyError, NoProxy(), blank)
     address, port = door_of(settings)
+    here = isinstance(engine, DockerEngine) and engine.local
     return Effects(
         engine=engine,
         proxy=proxy,
@@ -192,7 +194,8 @@ def effects_of(params: Mapping[str, Any], job_id: str, blank: bool, line: Line =
         cron=Crontab(settings.home, params["docker_host"] or os.environ.get("DOCKER_HOST") or SOCKET),
         tell=line.tell,
         stop_asked=line.stop_asked,
-        available=machine.available if isinstance(engine, DockerEngine) and engine.local else lambda: None,
+        available=machine.available if here else lambda: None,
+        ask_often=partial(ask_often, settings.subnet) if here else lambda: None,
     )
 
 

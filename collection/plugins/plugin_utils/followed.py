@@ -67,6 +67,11 @@ def followed(
         return listener.follow(str(got["detached"])) if got.get("detached") else got
 
 
+def opened(action: Any, args: Mapping[str, Any], variables: Any) -> None:
+    """Have the server be ready for this call, which is not made: a connection, and a fork server if it has the code."""
+    Listener(action, dict(args), variables, GRACE, more=True).open()
+
+
 def executed(action: Any, args: Mapping[str, Any], variables: Any) -> dict[str, Any]:
     """The result of the action's module, called with these options as Ansible calls any."""
     name = action._task.action
@@ -86,8 +91,7 @@ class Listener:
 
     def call(self) -> dict[str, Any]:
         """The module's result, or the folder in which it goes on: through a fork server where there is one."""
-        line = {"name": self._name, "grace": self._grace, "lease": LEASE, "stop": self.asked()}
-        line["rest"] = REST if self._more else LAST
+        line = self._line(self._name)
         code, text = self._forked.call(self._args, line)
         if code != NONE:
             return self._told(code, text)
@@ -102,6 +106,18 @@ class Listener:
         got = self._execute({**line, "code": kept.key}) if code == NONE else self._told(code, text)
         self._forked.left()
         return got
+
+    def open(self) -> None:
+        """Leave a fork server that has had no call yet, where none has to be sent the code for it."""
+        if self._forked.able:
+            line = {**self._line(f"{self._name}-open"), "server": self._forked.name, "idle": True}
+            code, _text = KeptCode(self._action, self._variables).call(self._args, line)
+            if not code:
+                self._forked.left()
+
+    def _line(self, name: str) -> dict[str, Any]:
+        rest = REST if self._more else LAST
+        return {"name": name, "grace": self._grace, "lease": LEASE, "rest": rest, "stop": self.asked()}
 
     def follow(self, folder: str) -> dict[str, Any]:
         """Poll until there is a result."""

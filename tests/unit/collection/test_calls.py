@@ -57,18 +57,6 @@ def test_a_rollback_goes_to_the_release_that_the_claim_has_named() -> None:
     assert calls.options(asked(version="2"), gate, "a")["release"] == ""
 
 
-@pytest.mark.parametrize("kind", ["deploy", "rollback"])
-def test_a_server_needs_to_be_handed_no_more_of_the_gate_than_its_own(kind: str) -> None:
-    """What the others have told, and most of what itself has, is in none of its options."""
-    reports = {server: {"asked": {"release": f"r1-{server}"}, "steps": [1]} for server in ("a", "b")}
-    gate = {"images": {"a": {**SEEN, "id": "sha256:1"}}, "reports": reports, "bad": []}
-    for server in ("a", "b", "c"):
-        told, own = asked(kind, **({} if kind == "rollback" else {"version": "2"})), calls.of_server(gate, server)
-        told["places"]["c"] = ["web"]
-        assert calls.options(told, own, server) == calls.options(told, gate, server)
-        assert len(str(own)) < 100 and calls.of_server({}, server) == calls.of_server({"images": {}}, server)
-
-
 def test_the_manner_of_a_job_is_given_where_it_was_asked_for_and_read_as_it_is_meant() -> None:
     """What was not asked for is left to the module, and a survey's words are truth values."""
     told = calls.options(asked(version="2", now="yes", wait_claim="30", unmounted="/mnt/a, /mnt/b", drill=""), {}, "a")

@@ -44,6 +44,12 @@ def test_the_budget_counts_over_all_waves_who_failed_who_went_back_and_who_is_si
     assert (first["shut"], second["shut"], third["shut"], third["bad"]) == (False, False, True, ["a", "c"])
 
 
+def test_a_server_that_was_not_claimed_is_bad() -> None:
+    """Whatever else it said: no job goes on there."""
+    gate = fleet.folded({}, {"a": said(), "b": {"changed": False, "unclaimed": True}}, "claimed", 0)
+    assert (gate["shut"], gate["bad"], gate["whys"]) == (True, ["b"], {"b": "nothing was heard of it at claimed"})
+
+
 def test_a_server_is_held_only_where_it_is_live_and_that_was_asked_for() -> None:
     """Who failed, and who was only made ready, goes back."""
     ready = fleet.folded({}, dict.fromkeys("abc", said()), "ready", 0)

@@ -22,6 +22,7 @@ GRACE = 1  # seconds for one that was never awaited
 def start(work: Work, step: Step) -> None:
     """Every replica runs; those that are not there are made. Of a release that was not asked for all are there."""
     wanted = work.release is not None and work.release.name == step.release
+    work.fx.ask_often()
     for container in _all(work, step) if wanted else _kept(work, step):
         work.fx.at("within start")
         work.fx.engine.start(container)
