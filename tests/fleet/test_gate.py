@@ -19,6 +19,17 @@ Trouble = Callable[[Fleet], AbstractContextManager[None]]
 EXITS = {"stackswap_overrides": {"shop": {"env": {"EXIT_AT_ONCE": "7"}}}}
 
 
+def test_a_candidate_is_found_as_soon_as_it_listens(servers: Fleet) -> None:
+    """The kernel asks for the addresses of our own network often, and for no others."""
+    _now, then = servers.even()
+    assert servers.play("deploy.yml", then).code == 0
+    for server in servers.servers:
+        said = server.host.run("cd /proc/sys/net/ipv4/neigh && grep . */retrans_time_ms").split()
+        told = dict(one.split("/retrans_time_ms:") for one in said)
+        assert {name: one for name, one in told.items() if name.startswith("br-")} and told["eth0"] == told["docker0"]
+        assert {one for name, one in told.items() if name.startswith("br-")} == {"100"} != {told["eth0"]}
+
+
 def unswitched(stack: Fleet, ran: Ran, now: str, why: str, server: str) -> None:
     """Nothing has changed for users, nothing of the candidate runs, no claim is left, and the reason is told."""
     assert ran.code != 0
