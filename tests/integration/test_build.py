@@ -40,11 +40,9 @@ class Project:
     """An application's folder, and its builds."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.tag, self.told = (
-            path,
-            f"stackswap-test/built-{os.getpid()}-{next(COUNT)}:1",
-            [],
-        )
+        self.path, self.tag = path, f"stackswap-test/built-{os.getpid()}-{next(COUNT)}:1"
+        self.told: list[Any] = []
+        self.tokens: list[str] = []
 
     def write(self, name: str, text: str, mode: int = 0o755) -> None:
         """Write a file of the application."""
@@ -69,8 +67,13 @@ class Project:
         """The real ones. The build is asked to stop as soon as somebody says so."""
         self.told.clear()
         token = uuid.uuid4().hex[:12]
+        self.tokens.append(token)
         stop = {"stop": lambda: "    stop me" in self.told}
         return Tools(Buildx(), Images(), folder, git, self.told.append, **stop, token=token)
+
+    def nothing_in_between(self) -> bool:
+        """Whether nothing is left of the images that its last layers were built upon; others' builds have their own."""
+        return not any(images.docker("image", "ls", "-q", f"stackswap-build:{token}") for token in self.tokens)
 
     def remove(self) -> None:
         """Remove all that was built of it, also what lost its name to a later build."""
@@ -142,11 +145,6 @@ def test_secrets_of_any_kind_reach_the_build_as_they_are(project: Project) -> No
     assert not [name for name, text in AWKWARD.items() if text.strip().encode() in kept]
 
 
-def no_image_in_between() -> bool:
-    """Whether nothing is left of the image that the last layers were built upon."""
-    return not images.docker("image", "ls", "-q", "stackswap-build")
-
-
 def test_without_callbacks_the_image_is_the_users(project: Project) -> None:
     """No shell is needed, no layer is added, and ENTRYPOINT and CMD are theirs."""
     project.write("Dockerfile", 'FROM scratch\nCOPY x /x\nCMD ["/x"]\n')
@@ -176,7 +174,7 @@ def test_build_sh_runs_once_as_root_in_the_code_root(project: Project) -> None:
     shown = project.run("sh", "-c", "wc -l <ran; id -u; cat /.artifakt/nginx/site.conf; ls /run/secrets /.stackswap")
     assert shown.stdout.split()[:3] == ["1", "1234", "conf"]
     assert shown.stderr.count("No such file") == 2
-    assert no_image_in_between()
+    assert project.nothing_in_between()
 
 
 def test_it_runs_again_when_something_of_it_changed(project: Project) -> None:
@@ -215,7 +213,7 @@ def test_a_failing_build_sh_fails_the_build_with_its_words(project: Project) -> 
     assert sorted(error.evidence) == ["compiling", "no ******** here"]
     assert (error.cause, error.facts["exit_code"]) == ("run_failed", 9)
     assert Images().look(project.tag).image.id == before
-    assert no_image_in_between()
+    assert project.nothing_in_between()
 
 
 FAULTS: Mapping[str, tuple[str, str, str]] = {
@@ -385,7 +383,7 @@ def test_an_image_without_a_shell_is_refused_at_the_build(project: Project) -> N
     project.write(".artifakt/entrypoint.sh", SH)
     with pytest.raises(BadInput, match=r"the image has no /bin/sh, which .artifakt/entrypoint\.sh need"):
         project.build()
-    assert no_image_in_between()
+    assert project.nothing_in_between()
     (project.path / ".artifakt/entrypoint.sh").rename(project.path / ".artifakt/site.conf")
     assert project.build().after.command == ("/x",)
 
@@ -405,7 +403,7 @@ def test_nothing_of_a_build_stays_on_the_builder(project: Project) -> None:
     before = set(Path("/tmp").glob("stackswap-*"))
     project.build()
     assert not images.docker("ps", "--all", "--quiet", "--filter=label=stackswap.peek=1")
-    assert no_image_in_between()
+    assert project.nothing_in_between()
     assert not {p for p in set(Path("/tmp").glob("stackswap-*")) - before if (p / "artifakt").exists()}
 
 
@@ -447,7 +445,7 @@ def test_a_build_sh_that_hangs_ends_when_the_build_is_asked_to_stop(project: Pro
         project.build()
     assert time.monotonic() - began < 120
     assert Images().look(project.tag).image.id == before
-    assert no_image_in_between()
+    assert project.nothing_in_between()
 
 
 def test_persistent_folders_alone_wrap_the_start(project: Project) -> None:

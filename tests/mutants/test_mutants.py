@@ -146,7 +146,7 @@ MUTANTS = {
         "collection/plugins/plugin_utils/first.py",
         "return self.begun() and self._said(fcntl.LOCK_SH) and os.getppid() == self._parent",
         "return self.begun()",
-        f"{UNIT}/collection/test_first.py::test_the_others_wait_until_it_is_over_and_go_on_if_it_went_well",
+        f"{UNIT}/collection/test_first.py::test_a_first_that_raises_or_is_killed_has_not_gone_well",
     ),
     "a server that was not claimed goes on": Mutant(
         f"{SERVER}/fleet.py",
