@@ -73,7 +73,8 @@ class Project:
 
     def nothing_in_between(self) -> bool:
         """Whether nothing is left of the images that its last layers were built upon; others' builds have their own."""
-        return not any(images.docker("image", "ls", "-q", f"stackswap-build:{token}") for token in self.tokens)
+        left = [images.docker("image", "ls", "-q", f"stackswap-build:{token}") for token in self.tokens]
+        return left != [] and not any(left)
 
     def remove(self) -> None:
         """Remove all that was built of it, also what lost its name to a later build."""

@@ -39,11 +39,11 @@ class ActionModule(ActionBase):
         service = args.pop("turn", None)
         turn = Turn(str(service), self._templar, task_vars) if service else None
         if turn:
-            follow = self.follow_from(turn.asked, turn.gate, turn.server)
-            args = {**follow, **turn.given(self.variables), **args}
+            args = {**self.follow_from(turn.asked, turn.gate, turn.server), "environment": turn.environment, **args}
         name, state = args.get("name"), args.get("state", "settled")
-        known, laid = {name: args.get("service")}, {name: args.pop("overrides", None) or {}}
         try:
+            args = {**turn.given(self.variables), **args} if turn else args
+            known, laid = {name: args.get("service")}, {name: args.pop("overrides", None) or {}}
             definition = services.parse(name, known, args.get("environment"), laid)
             services.equipped(definition, args.get("env"), args.get("attached") or {})
             services.parse_proxy(args.get("proxy"))

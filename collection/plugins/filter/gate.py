@@ -9,14 +9,9 @@ from typing import Any
 from ansible_collections.stackswap.bluegreen.plugins.module_utils.turns import gate_of
 
 
-def gate(gates: Any, job: Any, service: str) -> dict[str, Any]:
-    """The service's gate."""
-    return gate_of(gates, job, service)
-
-
 class FilterModule:
     """Filters of the role."""
 
     def filters(self) -> dict[str, Any]:
         """By name."""
-        return {"gate": gate}
+        return {"gate": gate_of}

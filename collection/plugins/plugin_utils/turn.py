@@ -16,6 +16,7 @@ from ansible_collections.stackswap.bluegreen.plugins.module_utils import backing
 
 WANTED, GATES = "stackswap_wanted", "stackswap_gates"  # what preflight and fleet_gate have answered in this run
 PREFIX = "stackswap_"
+EMPTY: dict[str, Any] = {"room": {}, "preview": ""}  # what few modules have, and what it is where it is not given
 
 
 class Turn:
@@ -27,19 +28,18 @@ class Turn:
         self.run, self.asked = str(wanted["run"]), wanted["services"][service]
         self.gate = turns.gate_of(variables.get(GATES) or {}, wanted, service)
         self.server = str(variables["inventory_hostname"])
+        self.environment = self._read("environment")
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
-        """The options that are in the user's own variables; of those that few modules have, the ones of these names."""
-        environment = self._read("environment")
+        """The other options that are in the user's own variables; of those that few modules have, these. BadInput."""
         attached = (self._read("attached") or {}, self._read("backing") or {})
         return {
-            "environment": environment,
             "service": self._of_service("services"),
             "overrides": self._of_service("overrides") or {},
             "env": self._read("env") or {},
-            "attached": backing.joined(*attached, environment, self._variables["groups"]["stackswap"]),
+            "attached": backing.joined(*attached, self.environment, self._variables["groups"]["stackswap"]),
             "proxy": self._read("proxy") or {},
-            **{name: self._read(name) or empty for name, empty in _EMPTY.items() if name in names},
+            **{name: self._read(name) or empty for name, empty in EMPTY.items() if name in names},
         }
 
     def _read(self, name: str) -> Any:
@@ -50,6 +50,3 @@ class Turn:
         told = self._variables.get(PREFIX + name)
         known = told if isinstance(told, Mapping) else self._templar.template(told)
         return self._templar.template((known or {}).get(self._service))
-
-
-_EMPTY: dict[str, Any] = {"room": {}, "preview": ""}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from ansible_collections.stackswap.bluegreen.plugins.module_utils.errors import BadInput
 from ansible_collections.stackswap.bluegreen.plugins.plugin_utils.turn import Turn
 
 ASKED = {"service": "shop", "servers": ["web1"], "first": "web1"}
@@ -52,6 +55,14 @@ def test_a_module_is_given_what_it_knows() -> None:
     """The callbacks' one has neither room nor preview."""
     assert {"room", "preview"} & set(turn().given(())) == set()
     assert turn(preview="a-word-of-ours", room={"disk": "1g"}).given(("preview",))["preview"] == "a-word-of-ours"
+
+
+def test_a_name_that_stands_in_two_places_is_refused() -> None:
+    """As preflight refuses it for the servers that it reads the variables of."""
+    redis = {"redis": {"image": "redis:7"}}
+    with pytest.raises(BadInput, match="a name stands in one of the two"):
+        turn(backing=redis, attached={"redis": {"host": "192.0.2.1"}}).given(())
+    assert turn(backing=redis).given(())["attached"]["redis"]["port"] == 6379
 
 
 def test_a_gate_of_an_earlier_run_counts_for_nothing() -> None:
